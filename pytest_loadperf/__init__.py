@@ -1,0 +1,1 @@
+"""pytest-loadperf: performance as a test."""

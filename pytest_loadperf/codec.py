@@ -1,0 +1,131 @@
+"""Dataclasses to plain data and back, for records on disk and frames between processes.
+
+Written by hand because it is one page: the libraries that do this (cattrs, pydantic, msgspec) bring a schema
+language or a compiled part, and their versions would have to agree with the user's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:
+    """The value as dicts, lists, strings, numbers, booleans and None; fields at their default are left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        plain = {}
+        for field in dataclasses.fields(value):
+            content = getattr(value, field.name)
+            if not _is_default(field, content):
+                plain[field.name] = to_plain(content)
+        return plain
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(content) for key, content in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(content) for content in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no NaN; `from_plain` gives it back where a float is expected
+    return value
+
+
+def _is_default(field: dataclasses.Field[Any], content: Any) -> bool:
+    if field.default is not dataclasses.MISSING:
+        same = content is field.default or content == field.default
+        return type(content) is type(field.default) and bool(same)
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(content == field.default_factory())
+    return False
+
+
+def from_plain(kind: type[T], plain: Any) -> T:
+    """The dataclass that `to_plain` wrote; unknown keys are ignored, a missing or misshapen one is a ValueError."""
+    try:
+        made: T = _reader(kind)(plain)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"this is not a {kind.__name__}: {type(error).__name__}: {error}") from error
+    return made
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """A function from plain data to `kind`, made once per type: a history holds thousands of each."""
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_reader(kind)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _union_reader(arguments)
+    if origin in (dict, Mapping):
+        return _dict_reader(*arguments)
+    if origin in (list, tuple, frozenset):
+        return _sequence_reader(origin, arguments)
+    if origin is Literal:
+        return _literal_reader(arguments)
+    if kind is Any:
+        return lambda plain: plain
+    return _scalar_reader(kind)
+
+
+def _dataclass_reader(kind: Any) -> Callable[[Any], Any]:
+    readers: dict[str, Callable[[Any], Any]] | None = None
+
+    def read(plain: Any) -> Any:
+        nonlocal readers
+        if readers is None:  # on first use, so that a dataclass may hold its own kind
+            hints = get_type_hints(kind)
+            readers = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind)}
+        if not isinstance(plain, dict):
+            raise TypeError(f"expected an object for {kind.__name__}, got {type(plain).__name__}")
+        return kind(**{name: reader(plain[name]) for name, reader in readers.items() if name in plain})
+
+    return read
+
+
+def _union_reader(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
+    (inner,) = [argument for argument in arguments if argument is not types.NoneType]
+    reader = _reader(inner)
+    return lambda plain: None if plain is None else reader(plain)
+
+
+def _dict_reader(key_kind: Any, value_kind: Any) -> Callable[[Any], Any]:
+    key, value = (int if key_kind is int else str), _reader(value_kind)
+    return lambda plain: {key(name): value(content) for name, content in plain.items()}
+
+
+def _sequence_reader(origin: Any, arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
+    reader = _reader(arguments[0])
+    return lambda plain: origin(reader(content) for content in _listed(plain))
+
+
+def _listed(plain: Any) -> list[Any]:
+    if not isinstance(plain, list):
+        raise TypeError(f"expected a list, got {type(plain).__name__}")
+    return plain
+
+
+def _literal_reader(allowed: tuple[Any, ...]) -> Callable[[Any], Any]:
+    def read(plain: Any) -> Any:
+        if plain not in allowed:
+            raise TypeError(f"expected one of {allowed}, got {plain!r}")
+        return plain
+
+    return read
+
+
+def _scalar_reader(kind: Any) -> Callable[[Any], Any]:
+    def read(plain: Any) -> Any:
+        if kind is float:
+            if plain is None:
+                return math.nan
+            if isinstance(plain, int) and not isinstance(plain, bool):
+                return float(plain)
+        if not isinstance(plain, kind) or (kind is int and isinstance(plain, bool)):
+            raise TypeError(f"expected {kind.__name__}, got {plain!r}")
+        return plain
+
+    return read

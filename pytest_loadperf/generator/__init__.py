@@ -1,0 +1,1 @@
+"""HOW it is loaded: a child process with Locust inside."""

@@ -1,0 +1,1 @@
+"""The memory: records, and where they are kept."""

@@ -1,0 +1,1 @@
+"""The numbers: windows merged into summaries."""

@@ -1,0 +1,105 @@
+"""Windows merged into the numbers of endpoints, stages and loads."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.model import LoadRecord, Stage, StageRecord, Summary, Window
+
+
+def summarise(windows: Iterable[Window], duration_s: float) -> Summary:
+    """The numbers of these windows together, and of each endpoint in them."""
+    by_endpoint: defaultdict[str, list[Window]] = defaultdict(list)
+    for window in windows:
+        by_endpoint[label(window.method, window.endpoint)].append(window)
+    endpoints = {name: _of_windows(found, duration_s) for name, found in sorted(by_endpoint.items())}
+    return replace(merge(endpoints.values(), duration_s), endpoints=endpoints)
+
+
+def label(method: str, endpoint: str) -> str:
+    """How an endpoint is named in results: 'GET /search', or 'search' for a protocol without methods."""
+    return f"{method} {endpoint}" if method else endpoint
+
+
+def _of_windows(windows: Sequence[Window], duration_s: float) -> Summary:
+    return merge(
+        (
+            Summary(
+                duration_s=duration_s,
+                requests=window.requests,
+                failures=window.failures,
+                bytes=window.bytes,
+                sum_ms=window.sum_ms,
+                min_ms=window.min_ms,
+                max_ms=window.max_ms,
+                histogram=window.histogram,
+                status_codes=window.status_codes,
+                errors=window.errors,
+            )
+            for window in windows
+        ),
+        duration_s,
+    )
+
+
+def merge(summaries: Iterable[Summary], duration_s: float) -> Summary:
+    """One summary with the requests of all; its `endpoints` are merged by name."""
+    parts = list(summaries)
+    used = [part for part in parts if part.requests]
+    named: defaultdict[str, list[Summary]] = defaultdict(list)
+    status_codes: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    for part in parts:
+        status_codes.update(part.status_codes)
+        errors.update(part.errors)
+        for name, endpoint in part.endpoints.items():
+            named[name].append(endpoint)
+    return Summary(
+        duration_s=duration_s,
+        requests=sum(part.requests for part in used),
+        failures=sum(part.failures for part in used),
+        bytes=sum(part.bytes for part in used),
+        sum_ms=sum(part.sum_ms for part in used),
+        min_ms=min((part.min_ms for part in used), default=float("nan")),
+        max_ms=max((part.max_ms for part in used), default=float("nan")),
+        histogram=Histogram.merged(part.histogram for part in used),
+        status_codes=dict(status_codes),
+        errors=dict(errors.most_common()),
+        endpoints={name: merge(found, duration_s) for name, found in sorted(named.items())},
+    )
+
+
+def endpoint_of(summary: Summary, name: str) -> Summary | None:
+    """The endpoint called `name`: 'GET /search' is one, '/search' is that name under all its methods."""
+    if name in summary.endpoints:
+        return summary.endpoints[name]
+    found = [endpoint for full, endpoint in summary.endpoints.items() if full.partition(" ")[2] == name]
+    return merge(found, summary.duration_s) if found else None
+
+
+def stages_of(load: LoadRecord, stage: str | None = None) -> list[StageRecord]:
+    """The stages called `stage`, or all measured ones, over all trials."""
+    records = [record for trial in load.trials for record in trial.stages]
+    if stage is None:
+        return [record for record in records if record.stage.measured]
+    return [record for record in records if record.stage.name == stage]
+
+
+def summary_of(load: LoadRecord, stage: str | None = None, endpoint: str | None = None) -> Summary | None:
+    """The numbers of a load over all trials: of all measured stages or of one, of all endpoints or of one.
+
+    None where there is no such stage, or no request of that endpoint in it.
+    """
+    records = stages_of(load, stage)
+    if not records:
+        return None
+    whole = merge((record.summary for record in records), sum(record.summary.duration_s for record in records))
+    return whole if endpoint is None else endpoint_of(whole, endpoint)
+
+
+def name_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages with a name each: 'stage 1', 'stage 2', … where the user gave none."""
+    return tuple(replace(stage, name=stage.name or f"stage {number}") for number, stage in enumerate(stages, start=1))

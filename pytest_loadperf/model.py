@@ -1,0 +1,317 @@
+"""The nouns: what is asked for (Stage, Plan), measured (Window, Summary), judged (Verdict) and kept (RunRecord)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.quantity import duration_s
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of load: this many users for this long.
+
+    `duration` is a string with its unit ('30s', '1m30s') and includes the ramp; `spawn_rate` is users started (or
+    stopped) a second, all at once unless given; a stage with `measured=False` is run and drawn, but not judged.
+    """
+
+    name: str | None = None
+    users: int | None = field(default=None, kw_only=True)
+    spawn_rate: float | None = field(default=None, kw_only=True)
+    duration: str | None = field(default=None, kw_only=True)
+    measured: bool = field(default=True, kw_only=True)
+    rate: str | None = field(default=None, kw_only=True)
+    max_users: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        faults = list(self._faults())
+        if faults:
+            raise UsageFault(f"{self._label}: " + "; ".join(faults))
+
+    @property
+    def _label(self) -> str:
+        return f"Stage({self.name!r})" if self.name else "Stage"
+
+    def _faults(self) -> Iterator[str]:
+        if self.rate is not None or self.max_users is not None:
+            yield "open-model stages (rate=) come with the next release; give users= instead"
+        elif self.users is None:
+            yield "it has neither users nor rate; give users=50, for instance"
+        elif not isinstance(self.users, int) or isinstance(self.users, bool) or self.users < 1:
+            yield f"users is {self.users!r}; expected a whole number from 1"
+        if self.duration is None:
+            yield "it has no duration; give duration='30s', for instance"
+            return
+        try:
+            seconds = duration_s(self.duration, "duration")
+        except UsageFault as fault:
+            yield str(fault)
+            return
+        if self.spawn_rate is None:
+            return
+        if isinstance(self.spawn_rate, bool) or not isinstance(self.spawn_rate, int | float) or self.spawn_rate <= 0:
+            yield f"spawn_rate is {self.spawn_rate!r}; expected users a second, more than zero"
+        elif isinstance(self.users, int) and (ramp := self.users / self.spawn_rate) > seconds:
+            yield (
+                f"starting {self.users} users at {self.spawn_rate:g} a second takes {ramp:g} s, "
+                f"but the stage lasts {seconds:g} s; make it longer or spawn_rate larger"
+            )
+
+    @property
+    def duration_s(self) -> float:
+        """How long the stage lasts, in seconds, its ramp included."""
+        return duration_s(self.duration, "duration")
+
+    def scaled(self, factor: float) -> Stage:
+        """The stage made `factor` times as long and as large, for a smoke run; at least one user for one second."""
+        shorter = max(1.0, self.duration_s * factor)
+        fewer = max(1, round((self.users or 1) * factor))
+        rate = None if self.spawn_rate is None else max(self.spawn_rate, fewer / shorter)
+        return replace(self, users=fewer, duration=f"{shorter:.3f}s", spawn_rate=rate)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where the generator finds a class: by import where that gives the same file, else from the file itself."""
+
+    file: str
+    module: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that one run of the generator needs to know."""
+
+    users: tuple[Reference, ...] = ()
+    locustfile: str | None = None  # instead of `users`: a file whose users (or the one named) are taken
+    locustfile_user: str | None = None
+    stages: tuple[Stage, ...] = ()
+    shape: Reference | None = None  # instead of `stages`: a Locust LoadTestShape
+    urls: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    sys_path: tuple[str, ...] = ()
+    scale: float = 1.0
+    answer_wait_s: float = 10.0  # how long after the last stage an answer is still waited for
+
+
+@dataclass(frozen=True)
+class Window:
+    """One second of one endpoint: requests belong to the second, and the stage, in which they were sent."""
+
+    second: int  # whole seconds since the load began
+    stage: int  # index into the stages; -1 is after the last one
+    method: str
+    endpoint: str
+    users: int
+    requests: int
+    failures: int
+    bytes: int
+    sum_ms: float
+    min_ms: float
+    max_ms: float
+    histogram: Histogram
+    status_codes: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The numbers of a stage, an endpoint or a whole load; times in ms, rates 0 to 1."""
+
+    duration_s: float
+    requests: int = 0
+    failures: int = 0
+    bytes: int = 0
+    sum_ms: float = 0.0
+    min_ms: float = float("nan")
+    max_ms: float = float("nan")
+    histogram: Histogram = field(default_factory=Histogram)
+    status_codes: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    endpoints: dict[str, Summary] = field(default_factory=dict)  # by "METHOD name"; empty in an endpoint itself
+
+    @property
+    def failure_rate(self) -> float:
+        """Failed requests per request, 0 to 1; NaN without requests."""
+        return self.failures / self.requests if self.requests else float("nan")
+
+    @property
+    def rps(self) -> float:
+        """Requests a second."""
+        return self.requests / self.duration_s if self.duration_s else float("nan")
+
+    @property
+    def mean_ms(self) -> float:
+        """Mean latency; NaN without requests."""
+        return self.sum_ms / self.requests if self.requests else float("nan")
+
+    @property
+    def bytes_mean(self) -> float:
+        """Mean size of an answer's body; NaN without requests."""
+        return self.bytes / self.requests if self.requests else float("nan")
+
+    @property
+    def p50_ms(self) -> float:
+        """The median latency."""
+        return self.percentile_ms(50)
+
+    @property
+    def p75_ms(self) -> float:
+        """The 75th percentile of latency."""
+        return self.percentile_ms(75)
+
+    @property
+    def p90_ms(self) -> float:
+        """The 90th percentile of latency."""
+        return self.percentile_ms(90)
+
+    @property
+    def p95_ms(self) -> float:
+        """The 95th percentile of latency."""
+        return self.percentile_ms(95)
+
+    @property
+    def p99_ms(self) -> float:
+        """The 99th percentile of latency."""
+        return self.percentile_ms(99)
+
+    def percentile_ms(self, percent: float) -> float:
+        """The latency that `percent` of the requests did not exceed; NaN without requests."""
+        if not 0 < percent <= 100:
+            raise ValueError(f"percentile_ms({percent!r}): expected more than 0 and at most 100")
+        value = self.histogram.percentile_ms(percent)
+        return min(max(value, self.min_ms), self.max_ms) if self.requests else value
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one replica of the service used in one second; `cpu_percent` is 100 for one core."""
+
+    at_s: float  # seconds since the load began
+    replica: int
+    cpu_percent: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class ServiceRecord:
+    """What was loaded."""
+
+    kind: Literal["docker", "compose", "process", "url"]
+    name: str  # the image, the command or the address, secrets redacted
+    digest: str | None = None  # of the image
+    limits: dict[str, str] = field(default_factory=dict)  # cpus, memory, cpuset, replicas: as given
+    started_in_s: float | None = None
+    backend: str = ""  # engine or machine it ran on, for the fingerprint: "docker 20", "process", "url"
+    fallback_from: str | None = None  # why another backend was used than the one asked for
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One stage as it was run and what was measured in it."""
+
+    stage: Stage
+    began_s: float  # since the load began
+    summary: Summary
+    cpu_percent: float = float("nan")  # the service's mean over the stage, all replicas together
+    memory_bytes: int = 0  # the service's peak over the stage, all replicas together
+
+
+@dataclass(frozen=True)
+class GeneratorRecord:
+    """How the generator itself fared."""
+
+    requests: int  # ours, compared with Locust's
+    unfinished_users: int = 0  # users still busy when the wait for answers ended
+    user_errors: dict[str, int] = field(default_factory=dict)  # exceptions raised by user code, by text
+    cpu_percent: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of all stages."""
+
+    started_at: str  # ISO 8601, UTC
+    stages: tuple[StageRecord, ...]
+    generator: GeneratorRecord
+    windows: tuple[Window, ...] = ()  # kept apart from the record, in its series file
+    samples: tuple[Sample, ...] = ()  # likewise
+
+
+@dataclass(frozen=True)
+class LoadRecord:
+    """One load fixture's run: what was asked for, what was measured."""
+
+    key: str  # "tests/test_search.py::rush_hour[4]": the series' identity over runs
+    name: str  # "rush_hour[4]"
+    service: ServiceRecord
+    trials: tuple[Trial, ...]
+    fingerprint: dict[str, str]  # of the machine, the stages and the service: which runs may be compared
+    aborted: str | None = None  # why the load was stopped early
+
+
+Status = Literal["ok", "broken", "regressed", "improved", "no_baseline", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one threshold of one test came to, on one load."""
+
+    test: str
+    load: str  # the LoadRecord's key
+    threshold: str  # as the user wrote it
+    status: Status
+    observed: str  # with its unit, as shown
+    limit: str  # with its operator and unit, as shown
+    baseline: str = ""  # what it was compared with: how many runs, the newest
+    reason: str = ""  # why, where observed and limit do not say it all
+
+    @property
+    def breach(self) -> bool:
+        """Whether this fails the test."""
+        return self.status in ("broken", "regressed")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The state of the code under test."""
+
+    sha: str
+    branch: str | None = None
+    tag: str | None = None
+    default_branch: str | None = None
+    dirty: bool = False
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class TestRecord:
+    """One test that used a load."""
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+
+    nodeid: str
+    outcome: Literal["passed", "failed", "error", "skipped"]
+    loads: tuple[str, ...] = ()  # keys
+    verdicts: tuple[Verdict, ...] = ()
+    message: str = ""  # of the failure or error, its first lines, redacted
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is kept of one pytest run."""
+
+    id: str
+    started_at: str  # ISO 8601, UTC
+    duration_s: float
+    loads: tuple[LoadRecord, ...]
+    tests: tuple[TestRecord, ...]
+    commit: Commit | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str] = field(default_factory=dict)
+    ci_url: str | None = None

@@ -1,0 +1,1 @@
+"""The telling: terminal, HTML, Markdown, JUnit."""

@@ -1,0 +1,1 @@
+"""WHAT is loaded: services that this run starts, or that run already."""
