@@ -1,0 +1,65 @@
+"""The generator's process: imports Locust (which patches this process, and no other), runs a plan, reports windows."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn
+
+from pytest_loadperf.generator.protocol import Failed, Message, Reader, send
+from pytest_loadperf.model import Plan
+
+PARENT_GONE = 3  # exit status
+
+
+def main() -> NoReturn:
+    """Read a plan from standard input, run it, write messages to what was standard output."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what the user's code prints must not stand between the messages
+    plan = Reader(0).next()
+    if isinstance(plan, Plan):
+        # A real thread, made before Locust patches threads: it sees a dead parent even while user code holds the loop.
+        stops: list[Callable[[], None]] = []
+        _thread.start_new_thread(_watch_parent, (stops,))
+        _run(plan, partial(send, answers), stops)
+    sys.stderr.flush()
+    os._exit(0)  # threads and greenlets of the user's code do not keep a finished generator alive
+
+
+def _watch_parent(stops: list[Callable[[], None]]) -> None:
+    """Standard input holds one byte, 'stop early', or its end: pytest is gone."""
+    if os.read(0, 1):
+        for stop in stops:
+            stop()
+        os.read(0, 1)
+    os._exit(PARENT_GONE)
+
+
+def _run(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[[], None]]) -> None:
+    os.environ.pop("LOCUST_SKIP_MONKEY_PATCH", None)  # here it has to patch, whatever the user's shell says
+    sys.path[:] = plan.sys_path
+    try:
+        import locust  # noqa: F401 # patches this process; nothing of ours that uses sockets comes before it
+
+        from pytest_loadperf.generator.load import Load
+
+        load = Load(plan, tell)
+        stops.append(load.stop)
+        load.run()
+    except BrokenPipeError:
+        os._exit(PARENT_GONE)
+    except BaseException as error:  # whatever the user's code raises at import, SystemExit included
+        tell(Failed("error", _told(error)))
+
+
+def _told(error: BaseException) -> str:
+    import traceback
+
+    from pytest_loadperf.errors import LoadperfError
+
+    if isinstance(error, LoadperfError):
+        return str(error)
+    return "".join(traceback.format_exception(error)).rstrip()

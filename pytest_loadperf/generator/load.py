@@ -1,0 +1,176 @@
+"""One load in the generator's process: Locust's environment around the plan, and the second-by-second account."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from time import monotonic, process_time
+
+import gevent
+import locust
+from gevent import get_hub
+from gevent.event import Event
+from locust.argument_parser import get_parser
+from locust.env import Environment
+from locust.runners import LocalRunner
+from locust.stats import RequestStats
+
+from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator.protocol import Began, End, Failed, Message, Second, StageBegan
+from pytest_loadperf.generator.recorder import Recorder
+from pytest_loadperf.generator.stages import run_shape, run_stages
+from pytest_loadperf.generator.unanswered import unanswered
+from pytest_loadperf.generator.users import load_users, spread
+from pytest_loadperf.guard import HostGuard, guard_sockets
+from pytest_loadperf.model import Plan
+from pytest_loadperf.redact import redact
+
+_FOLD_S = 0.1
+_SATURATED = 0.9  # of one core
+_MOST_USER_ERRORS = 20
+
+
+class _Stats(RequestStats):
+    """Locust's statistics, whose count outlives a reset by the user's code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.earlier_requests = self.earlier_failures = 0
+
+    def clear_all(self) -> None:
+        """Locust clears when a load starts."""
+        self._keep()
+        super().clear_all()
+
+    def reset_all(self) -> None:
+        """A locustfile may reset, after its warm-up for instance."""
+        self._keep()
+        super().reset_all()
+
+    def _keep(self) -> None:
+        self.earlier_requests += self.total.num_requests
+        self.earlier_failures += self.total.num_failures
+
+
+class Load:
+    """One run of a plan."""
+
+    def __init__(self, plan: Plan, tell: Callable[[Message], None]) -> None:
+        self._plan = plan
+        self._tell = tell
+        self._recorder = Recorder(monotonic)
+        self._stopping = Event()
+        self._failure: Failed | None = None
+        self._user_errors: Counter[str] = Counter()
+        self._busy: list[float] = []  # this process's CPU in each second, 1 for a whole core
+        self._asked_to_stop = get_hub().loop.async_()  # the only call into gevent that another thread may make
+        self._asked_to_stop.start(self._stopping.set)
+        users, self._shape = load_users(plan)
+        if self._shape is None and not plan.stages:
+            raise GeneratorError(f"{plan.locustfile} holds no LoadTestShape; give load() at least one Stage")
+        spread(users, plan.urls)
+        guard_sockets(HostGuard(plan.allowed_hosts), self._refuse)
+        self._stats = _Stats()
+        self._environment = Environment(
+            user_classes=users,
+            events=locust.events,
+            shape_class=self._shape,
+            host=plan.urls[0] if plan.urls else None,
+            stop_timeout=plan.answer_wait_s,
+            parsed_options=get_parser(default_config_files=[]).parse_args(["--headless"]),
+        )
+        self._environment.stats = self._stats
+        self._runner: LocalRunner = self._environment.create_local_runner()
+
+    def stop(self) -> None:
+        """End the stages early; may be called from any thread."""
+        self._asked_to_stop.send()
+
+    def _refuse(self, text: str) -> None:
+        self._failure = Failed("refused", text)
+        self._environment.stop_timeout = 0
+        self._stopping.set()
+
+    def _on_user_error(self, exception: BaseException, **_: object) -> None:
+        text = redact(f"{type(exception).__name__}: {exception}")[:300]
+        if text in self._user_errors or len(self._user_errors) < _MOST_USER_ERRORS:
+            self._user_errors[text] += 1
+
+    def run(self) -> None:
+        """All stages, then the last answers, then the count."""
+        events = self._environment.events
+        events.request.add_listener(self._recorder.on_request)
+        events.user_error.add_listener(self._on_user_error)
+        events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        began = monotonic()
+        self._recorder.begin(began)
+        self._tell(Began(began, tuple(user.__name__ for user in self._environment.user_classes)))
+        accountant = gevent.spawn(self._account, began)
+        self._run_stages(began)
+        ended = monotonic()
+        self._recorder.end_stages(ended)
+        unfinished = self._finish()
+        accountant.kill()
+        self._tell(self._second(began))
+        self._tell(self._failure or self._end(ended - began, unfinished))
+
+    def _run_stages(self, began: float) -> None:
+        announce = partial(self._begin_stage, began)
+        if self._shape is None:
+            run_stages(self._runner, self._plan.stages, began, self._stopping, announce)
+        else:
+            run_shape(self._runner, self._shape, began, self._stopping, announce)
+
+    def _begin_stage(self, began: float, name: str, at: float) -> None:
+        self._recorder.begin_stage(at)
+        self._tell(StageBegan(at - began, name))
+
+    def _account(self, began: float) -> None:
+        """Fold often, tell once a second, and watch this process's own CPU."""
+        wall, cpu = began, process_time()
+        while True:
+            gevent.sleep(_FOLD_S)
+            self._recorder.fold()
+            now = monotonic()
+            if int(now - began) == int(wall - began):
+                continue
+            used = process_time()
+            self._busy.append((used - cpu) / (now - wall))
+            wall, cpu = now, used
+            self._tell(self._second(began))
+
+    def _second(self, began: float) -> Second:
+        users = self._runner.user_count
+        return Second(monotonic() - began, users, self._recorder.flush(users))
+
+    def _finish(self) -> int:
+        """Let users finish their task, then stop them; returns how many were still busy."""
+        still_busy: list[int] = []
+        look = gevent.spawn_later(self._plan.answer_wait_s * 0.98, lambda: still_busy.append(self._record_unanswered()))
+        self._runner.quit()
+        look.kill()
+        self._environment.events.quitting.fire(environment=self._environment, reverse=True)
+        self._environment.events.quit.fire(exit_code=0)
+        return sum(still_busy)
+
+    def _record_unanswered(self) -> int:
+        """Count requests without an answer as failures: a green result must not hide them."""
+        busy = list(self._runner.user_greenlets)
+        error = f"no answer {self._plan.answer_wait_s:g} s after the load ended"
+        for request in unanswered(busy):
+            self._recorder.record_unanswered(request.method, request.name, request.waited_ms, error)
+        return len(busy)
+
+    def _end(self, lasted: float, unfinished: int) -> End:
+        return End(
+            lasted_s=lasted,
+            requests=self._recorder.requests - self._recorder.unanswered,
+            failures=self._recorder.failures - self._recorder.unanswered,
+            locust_requests=self._stats.earlier_requests + self._stats.total.num_requests,
+            locust_failures=self._stats.earlier_failures + self._stats.total.num_failures,
+            unfinished_users=unfinished,
+            user_errors=dict(self._user_errors),
+            cpu_percent=100 * sum(self._busy) / len(self._busy) if self._busy else 0.0,
+            saturated_s=sum(1 for share in self._busy if share >= _SATURATED),
+        )

@@ -1,0 +1,50 @@
+"""Runs stages one after the other on Locust's local runner, without restarting users.
+
+Locust's own shape loop blocks while it ramps and then skips the stages whose time has passed; here every stage gets
+its time, counted from one beginning so that it does not drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from gevent.event import Event
+from locust import LoadTestShape
+from locust.runners import LocalRunner
+
+from pytest_loadperf.model import Stage
+
+_TICK_S = 1.0  # how often a shape is asked, as Locust does
+
+
+def run_stages(
+    runner: LocalRunner, stages: Sequence[Stage], began: float, stopping: Event, announce: Callable[[str, float], None]
+) -> None:
+    """Each stage for its time, or until `stopping` is set."""
+    ends = began
+    for stage in stages:
+        announce(stage.name or "", ends)
+        users = stage.users or 0
+        runner.start(users, stage.spawn_rate or max(users, runner.user_count))
+        ends += stage.duration_s
+        if stopping.wait(max(0.0, ends - monotonic())):
+            return
+
+
+def run_shape(
+    runner: LocalRunner, shape: LoadTestShape, began: float, stopping: Event, announce: Callable[[str, float], None]
+) -> None:
+    """A LoadTestShape as one stage: its tick is asked every second until it returns None."""
+    announce(type(shape).__name__, began)
+    shape.reset_time()
+    last: object = None
+    ticks = 0
+    while (tick := shape.tick()) is not None:
+        if tick != last:
+            users, spawn_rate, *classes = tick
+            runner.start(users, spawn_rate, user_classes=classes[0] if classes else None)
+            last = tick
+        ticks += 1
+        if stopping.wait(max(0.0, began + ticks * _TICK_S - monotonic())):
+            return

@@ -1,0 +1,53 @@
+"""The windows of one trial as they arrive, merged where the same second of an endpoint was told in parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.measure.summary import summarise
+from pytest_loadperf.model import Summary, Window
+
+
+class Collector:
+    """Adds windows; a request that was answered late is told late, under the second in which it was sent."""
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[int, int, str, str], Window] = {}
+
+    def add(self, windows: Iterable[Window]) -> None:
+        """Take in what the generator told."""
+        for window in windows:
+            key = (window.second, window.stage, window.method, window.endpoint)
+            known = self._windows.get(key)
+            self._windows[key] = window if known is None else _joined(known, window)
+
+    def windows(self) -> tuple[Window, ...]:
+        """All of them, in order of time."""
+        return tuple(window for _, window in sorted(self._windows.items()))
+
+    def stage(self, index: int, duration_s: float) -> Summary:
+        """The numbers of one stage."""
+        return summarise((window for window in self._windows.values() if window.stage == index), duration_s)
+
+    def since(self, second: int) -> Iterator[Window]:
+        """The windows of this second and later ones."""
+        return (window for window in self._windows.values() if window.second >= second)
+
+
+def _joined(one: Window, other: Window) -> Window:
+    return replace(
+        one,
+        users=max(one.users, other.users),
+        requests=one.requests + other.requests,
+        failures=one.failures + other.failures,
+        bytes=one.bytes + other.bytes,
+        sum_ms=one.sum_ms + other.sum_ms,
+        min_ms=min(one.min_ms, other.min_ms),
+        max_ms=max(one.max_ms, other.max_ms),
+        histogram=Histogram.merged((one.histogram, other.histogram)),
+        status_codes=dict(Counter(one.status_codes) + Counter(other.status_codes)),
+        errors=dict(Counter(one.errors) + Counter(other.errors)),
+    )
