@@ -229,7 +229,8 @@ class GeneratorRecord:
     requests: int  # ours, compared with Locust's
     unfinished_users: int = 0  # users still busy when the wait for answers ended
     user_errors: dict[str, int] = field(default_factory=dict)  # exceptions raised by user code, by text
-    cpu_percent: float = float("nan")
+    cpu_percent: float = float("nan")  # of its process, over the whole load
+    saturated_s: int = 0  # seconds in which it used a whole core
 
 
 @dataclass(frozen=True)

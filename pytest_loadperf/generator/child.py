@@ -30,11 +30,10 @@ def main() -> NoReturn:
 
 
 def _watch_parent(stops: list[Callable[[], None]]) -> None:
-    """Standard input holds one byte, 'stop early', or its end: pytest is gone."""
-    if os.read(0, 1):
+    """A byte on standard input means 'stop early'; its end, that pytest is gone."""
+    while os.read(0, 1):
         for stop in stops:
             stop()
-        os.read(0, 1)
     os._exit(PARENT_GONE)
 
 

@@ -165,8 +165,9 @@ class Load:
     def _end(self, lasted: float, unfinished: int) -> End:
         return End(
             lasted_s=lasted,
-            requests=self._recorder.requests - self._recorder.unanswered,
-            failures=self._recorder.failures - self._recorder.unanswered,
+            requests=self._recorder.requests,
+            failures=self._recorder.failures,
+            unanswered=self._recorder.unanswered,
             locust_requests=self._stats.earlier_requests + self._stats.total.num_requests,
             locust_failures=self._stats.earlier_failures + self._stats.total.num_failures,
             unfinished_users=unfinished,

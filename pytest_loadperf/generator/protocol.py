@@ -49,6 +49,7 @@ class End:
     failures: int
     locust_requests: int
     locust_failures: int
+    unanswered: int = 0  # requests that the windows hold besides
     unfinished_users: int = 0
     user_errors: dict[str, int] = field(default_factory=dict)
     cpu_percent: float = 0.0  # mean of the generator's process over the load

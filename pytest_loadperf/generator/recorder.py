@@ -47,9 +47,9 @@ class Recorder:
         self._cells: dict[tuple[int, int, str, str], _Cell] = {}
         self._names: dict[str, str] = {}
         self._error_texts: set[str] = set()
-        self.requests = 0
+        self.requests = 0  # every event, whether it could be counted or not
         self.failures = 0
-        self.unanswered = 0  # of these, the ones that Locust never saw
+        self.unanswered = 0  # requests that are in the windows, but that Locust never saw
 
     def on_request(
         self,
@@ -62,6 +62,8 @@ class Recorder:
         **_: object,
     ) -> None:
         """Locust's request event."""
+        self.requests += 1
+        self.failures += bool(exception)
         status = getattr(response, "status_code", None)
         self._pending.append(
             (self._clock(), request_type, name, response_time or 0.0, response_length or 0, exception, status)
@@ -89,7 +91,10 @@ class Recorder:
         """Count what was appended; called often, so that no single call delays the users."""
         pending, self._pending = self._pending, []
         for at, method, name, latency_ms, size, exception, status in pending:
-            sent = at - latency_ms / 1000
+            try:
+                sent = at - latency_ms / 1000
+            except TypeError:  # a user's own event with a time that is no number: missing in the windows, and seen there
+                continue
             second = max(0, int(sent - self._began))
             cell = self._cells.setdefault((second, self._stage_of(sent), method, name), _Cell())
             self._count(cell, latency_ms, size, exception, status)
@@ -99,7 +104,6 @@ class Recorder:
         return AFTER if self._ended and stage == len(self._bounds) - 1 else stage
 
     def _count(self, cell: _Cell, latency_ms: float, size: int, exception: object, status: object) -> None:
-        self.requests += 1
         cell.requests += 1
         cell.bytes += size
         cell.sum_ms += latency_ms
@@ -109,7 +113,6 @@ class Recorder:
         if status:
             cell.status_codes[str(status)] += 1
         if exception:
-            self.failures += 1
             cell.failures += 1
             cell.errors[self._error_text(exception)] += 1
 

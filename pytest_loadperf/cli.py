@@ -1,0 +1,160 @@
+"""The command `pytest-loadperf`: a look at what earlier runs left behind."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pytest_loadperf.errors import HistoryError, LoadperfError
+from pytest_loadperf.history.store import Store, open_store
+from pytest_loadperf.measure.summary import summary_of
+from pytest_loadperf.model import LoadRecord, RunRecord, Summary
+from pytest_loadperf.quantity import show_ms, show_per_second, show_rate_percent, show_time
+
+_USAGE = 4  # as pytest exits
+_WORST_FIRST = ("broken", "regressed", "inconclusive", "no_baseline", "ok", "improved")
+_HEAD = ("time", "run", "commit", "branch", "load", "requests", "failed", "p50", "p95", "rps", "verdict")
+_RIGHT = {"requests", "failed", "p50", "p95", "rps"}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(_USAGE, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand: 0 done, 1 the history can't serve it, 4 (as SystemExit) the command line can't be meant."""
+    asked = _parser().parse_args(argv)
+    try:
+        store = open_store(asked.history, Path.cwd())
+        text: str = asked.run_command(store, asked)
+    except LoadperfError as error:
+        sys.stderr.write(f"pytest-loadperf: {error}\n")
+        return 1
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="pytest-loadperf", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"pytest-loadperf {version('pytest-loadperf')}")
+    shared = _Parser(add_help=False)
+    shared.add_argument(
+        "--history", metavar="PLACE", default=".loadperf", help="directory or fsspec URL (default: %(default)s)"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    history = commands.add_parser("history", parents=[shared], help="list the runs that are kept, the newest last")
+    history.add_argument("--json", action="store_true", help="as JSON, for other programs")
+    history.set_defaults(run_command=_history)
+    report = commands.add_parser("report", parents=[shared], help="write the HTML report of a run")
+    report.add_argument("--run", metavar="ID", help="the run to show (default: the newest)")
+    report.add_argument(
+        "--output", metavar="PATH", type=Path, default=Path(".loadperf/report.html"), help="(default: %(default)s)"
+    )
+    report.set_defaults(run_command=_report)
+    return parser
+
+
+def _history(store: Store, asked: argparse.Namespace) -> str:
+    records = store.records(_warn)
+    if asked.json:
+        return json.dumps([_plain_run(record) for record in records], indent=2)
+    if not records:
+        return f"no runs in {store.place} yet; `pytest --loadperf` adds one"
+    return _table([_HEAD, *(line for record in records for line in _lines(record))])
+
+
+def _report(store: Store, asked: argparse.Namespace) -> str:
+    from pytest_loadperf.report.html import render  # Jinja2 and pandas, for this subcommand only
+
+    records = store.records(_warn)
+    record = _chosen(records, asked.run, store.place)
+    page = render(store.series(record), records)
+    try:
+        asked.output.parent.mkdir(parents=True, exist_ok=True)
+        asked.output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise HistoryError(
+            f"the report {asked.output} can't be written: {error.strerror}; give --output PATH"
+        ) from error
+    return str(asked.output)
+
+
+def _chosen(records: Sequence[RunRecord], run_id: str | None, place: str) -> RunRecord:
+    if not records:
+        raise HistoryError(f"no runs in {place} yet; `pytest --loadperf` adds one")
+    if run_id is None:
+        return records[-1]
+    for record in records:
+        if record.id == run_id:
+            return record
+    newest = ", ".join(record.id for record in records[-5:])
+    raise HistoryError(f"no run {run_id!r} in {place}; the newest are {newest} (`pytest-loadperf history` lists all)")
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"pytest-loadperf: warning: {text}\n")
+
+
+def _lines(record: RunRecord) -> Iterator[Sequence[str]]:
+    commit = record.commit
+    sha = commit.sha[:7] + ("+" if commit.dirty else "") if commit else "-"
+    run = (show_time(record.started_at), record.id, sha, (commit and commit.branch) or "-")
+    for load in record.loads:
+        summary = _summary(load)
+        yield (
+            *run,
+            load.name,
+            str(summary.requests),
+            show_rate_percent(summary.failure_rate),
+            show_ms(summary.p50_ms),
+            show_ms(summary.p95_ms),
+            show_per_second(summary.rps),
+            _worst(record, load) or "-",
+        )
+    if not record.loads:
+        yield (*run, *["-"] * (len(_HEAD) - len(run)))
+
+
+def _plain_run(record: RunRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "started_at": record.started_at,
+        "commit": record.commit.sha if record.commit else None,
+        "branch": record.commit.branch if record.commit else None,
+        "loads": [_plain_load(record, load) for load in record.loads],
+    }
+
+
+def _plain_load(record: RunRecord, load: LoadRecord) -> dict[str, Any]:
+    summary = _summary(load)
+    numbers = {name: getattr(summary, name) for name in ("failure_rate", "p50_ms", "p95_ms", "rps")}
+    known = {name: None if math.isnan(number) else number for name, number in numbers.items()}
+    identity = {"key": load.key, "name": load.name, "requests": summary.requests}
+    return {**identity, **known, "verdict": _worst(record, load)}
+
+
+def _summary(load: LoadRecord) -> Summary:
+    return summary_of(load) or Summary(duration_s=0.0)
+
+
+def _worst(record: RunRecord, load: LoadRecord) -> str | None:
+    verdicts = [verdict for test in record.tests for verdict in test.verdicts if verdict.load == load.key]
+    return min((verdict.status for verdict in verdicts), key=_WORST_FIRST.index, default=None)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    for name, cell, width in zip(_HEAD, row, widths, strict=True):
+        yield cell.rjust(width) if name in _RIGHT else cell.ljust(width)

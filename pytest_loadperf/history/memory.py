@@ -1,0 +1,55 @@
+"""The history as one pytest run sees it: read once, when something first asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from pytest_loadperf.history import environment
+from pytest_loadperf.history.store import Store, open_store
+from pytest_loadperf.judge import baseline
+from pytest_loadperf.judge.baseline import Baseline
+from pytest_loadperf.model import Commit, LoadRecord, RunRecord, ServiceRecord, Stage
+from pytest_loadperf.options import LoadperfConfig
+
+
+class Memory:
+    """Records, commit and machine of this run."""
+
+    def __init__(self, settings: LoadperfConfig) -> None:
+        self._settings = settings
+        self.warnings: list[str] = []  # records that could not be read
+
+    @cached_property
+    def store(self) -> Store:
+        """Where the runs are kept; raises HistoryError."""
+        return open_store(self._settings.history, self._settings.rootpath)
+
+    @cached_property
+    def records(self) -> list[RunRecord]:
+        """Every readable run, oldest first."""
+        return self.store.records(self.warnings.append)
+
+    @cached_property
+    def commit(self) -> Commit | None:
+        """The state of the code under test."""
+        return environment.commit(self._settings.rootpath)
+
+    @cached_property
+    def machine(self) -> dict[str, str]:
+        """What this machine is."""
+        return environment.machine()
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Of Python, pytest, Locust and this plugin."""
+        return environment.versions()
+
+    def fingerprint(
+        self, stages: tuple[Stage, ...], shape: str, service: ServiceRecord, users: tuple[str, ...]
+    ) -> dict[str, str]:
+        """Which runs a load may be compared with."""
+        return environment.load_fingerprint(self.machine, self.versions, stages, shape, service, users)
+
+    def baseline(self, load: LoadRecord) -> Baseline:
+        """The comparable runs of a load."""
+        return baseline.find(self.records, load, self.commit, self._settings.baseline)

@@ -1,0 +1,35 @@
+"""Whether a running load has to stop early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_loadperf.judge.thresholds import judge
+from pytest_loadperf.loadspec import AbortRule
+from pytest_loadperf.measure.collector import Collector
+from pytest_loadperf.measure.summary import summarise
+from pytest_loadperf.model import GeneratorRecord, LoadRecord, ServiceRecord, Stage, StageRecord, Trial
+
+
+def abort_check(rule: AbortRule | None) -> Callable[[float, Collector], str | None]:
+    """A function that is asked every second, and says in words why the load has to stop, or None."""
+    if rule is None:
+        return lambda _at_s, _collector: None
+
+    def check(at_s: float, collector: Collector) -> str | None:
+        if at_s < rule.for_s:
+            return None
+        recent = _recent(collector, at_s, rule.for_s)
+        verdict = judge(rule.condition, recent, None, "")
+        if verdict.status != "ok":  # the condition does not hold, or nothing was answered
+            return None
+        return f"stopped after {at_s:.0f} s by abort={str(rule)!r}: {verdict.observed} was seen"
+
+    return check
+
+
+def _recent(collector: Collector, at_s: float, for_s: float) -> LoadRecord:
+    summary = summarise(collector.since(int(at_s - for_s)), for_s)
+    stage = StageRecord(Stage(users=1, duration="1s"), 0.0, summary)
+    trial = Trial("", (stage,), GeneratorRecord(summary.requests))
+    return LoadRecord("", "", ServiceRecord("url", ""), (trial,), {})

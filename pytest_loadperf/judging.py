@@ -1,0 +1,166 @@
+"""Thresholds of marked tests: read when tests are collected, judged when a test has run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from pytest_loadperf.errors import HistoryError, ThresholdBroken, UsageFault
+from pytest_loadperf.history.memory import Memory
+from pytest_loadperf.judge.thresholds import Threshold, judge, parse
+from pytest_loadperf.loading import Loading
+from pytest_loadperf.model import Verdict
+from pytest_loadperf.options import LoadperfConfig
+from pytest_loadperf.report.junit import properties
+from pytest_loadperf.report.terminal import breach_text
+from pytest_loadperf.result import LoadResult
+
+_THRESHOLDS = pytest.StashKey[tuple[Threshold, ...]]()
+FAULTS = "loadperf_faults"  # in a worker's output
+
+
+class Judging:
+    """Collects what users wrote wrongly, and fails tests whose thresholds do not hold."""
+
+    def __init__(self, config: pytest.Config, settings: LoadperfConfig, memory: Memory, loading: Loading) -> None:
+        self._config = config
+        self._settings = settings
+        self._memory = memory
+        self._loading = loading
+        self._faults: list[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """A UsageFault at import is said once, with all others, instead of as a traceback."""
+        report = yield
+        call: pytest.CallInfo[object] | None = getattr(report, "call", None)
+        if call and call.excinfo and isinstance(call.excinfo.value, UsageFault):
+            line = next((entry.lineno + 1 for entry in call.excinfo.traceback if entry.path == collector.path), 0)
+            self._faults.append(f"{collector.nodeid}:{line}: {call.excinfo.value}")
+            report.outcome, report.longrepr, report.result = "passed", None, []
+            call.excinfo = None
+        return report
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Read every threshold; end the run with exit status 4 where something can't be meant."""
+        for item in items:
+            item.stash[_THRESHOLDS] = tuple(self._thresholds(item))
+        if items and self._settings.save:
+            self._check_history(items)
+        if not self._faults:
+            return
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput[FAULTS] = self._faults
+            items.clear()
+        else:
+            raise pytest.UsageError("\n".join(self._faults))
+
+    def _thresholds(self, item: pytest.Item) -> Iterator[Threshold]:
+        for marker in reversed(list(item.iter_markers("loadperf"))):
+            if marker.kwargs:
+                words = ", ".join(f"{word}=" for word in marker.kwargs)
+                self._faults.append(
+                    f"{item.nodeid}: the loadperf marker knows no {words}; it takes thresholds as texts"
+                )
+            for text in marker.args:
+                if not isinstance(text, str):
+                    self._faults.append(f"{item.nodeid}: {text!r} is no threshold; expected a text like 'p95 < 250ms'")
+                    continue
+                yield from self._threshold(text, item)
+
+    def _threshold(self, text: str, item: pytest.Item) -> Iterator[Threshold]:
+        try:
+            threshold = parse(text)
+        except UsageFault as fault:
+            self._faults.append(f"{item.nodeid}: {fault}")
+            return
+        names = getattr(item, "fixturenames", [])
+        if threshold.load is not None and threshold.load not in names:
+            self._faults.append(
+                f"{item.nodeid}: {text!r} names {threshold.load!r}, but the test uses no load fixture of that name"
+            )
+            return
+        yield threshold
+
+    def _check_history(self, items: list[pytest.Item]) -> None:
+        if any("loadperf_session" in getattr(item, "fixturenames", ()) for item in items):
+            try:
+                self._memory.store.check_writable()
+            except HistoryError as error:
+                self._faults.append(str(error))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Judge after the test's own assertions; a broken threshold fails the test in its call phase."""
+        try:
+            outcome = yield
+        except Exception as error:
+            if broken := self._judge(item):
+                error.add_note(broken)
+            raise
+        if broken := self._judge(item):
+            raise ThresholdBroken(broken)
+        return outcome
+
+    def _judge(self, item: pytest.Item) -> str | None:
+        """Every threshold on every load of the test; the text of all breaches, or None."""
+        results = self._results(item)
+        thresholds = item.stash[_THRESHOLDS]
+        if thresholds and not results:
+            return "the test is marked with thresholds, but used no load fixture, so there is nothing to judge"
+        verdicts = []
+        for name, result in results.items():
+            own = [*self._verdicts(item, name, result, thresholds)]
+            result.verdicts.extend(own)
+            item.user_properties.extend(properties(result.record, own))
+            self._loading.outbox.used.append(result.record.key)
+            verdicts += own
+        self._loading.outbox.verdicts += verdicts
+        return breach_text(verdicts) if any(verdict.breach for verdict in verdicts) else None
+
+    def _results(self, item: pytest.Item) -> dict[str, LoadResult]:
+        arguments: dict[str, object] = getattr(item, "funcargs", {})
+        found = {name: value for name, value in arguments.items() if isinstance(value, LoadResult)}
+        unique = {id(value): (name, value) for name, value in reversed(found.items())}
+        called = self._loading.results.pop(item.nodeid, [])
+        return {**dict(reversed(unique.values())), **{result.record.name: result for result in called}}
+
+    def _verdicts(
+        self, item: pytest.Item, name: str, result: LoadResult, thresholds: tuple[Threshold, ...]
+    ) -> Iterator[Verdict]:
+        record = result.record
+        if record.aborted:
+            yield Verdict(
+                item.nodeid, record.key, "the load runs to its end", "broken", "stopped", "", "", record.aborted
+            )
+        mine = [threshold for threshold in thresholds if threshold.load in (None, name)]
+        baseline = self._memory.baseline(record) if any(threshold.relative for threshold in mine) else None
+        for threshold in mine:
+            verdict = judge(threshold, record, baseline, item.nodeid)
+            yield self._as_configured(verdict)
+
+    def _as_configured(self, verdict: Verdict) -> Verdict:
+        if self._settings.scale is not None:
+            return replace(
+                verdict, status="inconclusive", reason=f"shown, not judged: --loadperf-scale {self._settings.scale:g}"
+            )
+        if verdict.status == "no_baseline" and self._settings.require_baseline:
+            return replace(verdict, status="broken", reason=f"{verdict.reason} (--loadperf-require-baseline)".strip())
+        return verdict
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show a broken threshold in its own words, and let what was measured ride on the report."""
+        report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, ThresholdBroken):
+            report.longrepr = call.excinfo.getrepr(style="value")
+        if carried := self._loading.outbox.take():
+            report.loadperf = carried  # type: ignore[attr-defined] # pytest and xdist carry extra attributes
+        return report

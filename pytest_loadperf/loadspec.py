@@ -1,0 +1,144 @@
+"""What the user asked for with load(): checked when the module is imported, before anything starts."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.judge.thresholds import Threshold, parse
+from pytest_loadperf.measure.summary import name_stages
+from pytest_loadperf.model import Plan, Reference, Stage
+from pytest_loadperf.quantity import duration_s
+
+_USER = ("locust.user.users", "User")
+_SHAPE = ("locust.shape", "LoadTestShape")
+_ABORT_AFTER = "10s"
+
+
+@dataclass(frozen=True)
+class AbortRule:
+    """When a load is stopped early: the condition held over the last `for_s` seconds."""
+
+    condition: Threshold
+    for_s: float
+
+    @classmethod
+    def parse(cls, text: str) -> AbortRule:
+        """'failure_rate > 50% for 10s'; ten seconds where the text does not say."""
+        condition, _, lasting = text.partition(" for ")
+        threshold = parse(condition.strip())
+        if threshold.relative or threshold.metric.stage or threshold.load or threshold.metric.of_service:
+            raise UsageFault(
+                f"abort={text!r}: expected an absolute threshold on requests, such as 'failure_rate > 50%'"
+            )
+        return cls(threshold, duration_s(lasting.strip() or _ABORT_AFTER, f"the time in abort={text!r}"))
+
+    def __str__(self) -> str:
+        return f"{self.condition.text} for {self.for_s:g}s"
+
+
+@dataclass(frozen=True)
+class LoadSpec:
+    """One load: whose users, in which stages."""
+
+    plan: Plan  # without addresses
+    trials: int = 1
+    abort: AbortRule | None = None
+
+    @property
+    def user_names(self) -> tuple[str, ...]:
+        """The user classes as written, for the fingerprint."""
+        if self.plan.locustfile:
+            return (f"{Path(self.plan.locustfile).name}:{self.plan.locustfile_user or '*'}",)
+        return tuple(reference.name for reference in self.plan.users)
+
+    def planned(self, urls: tuple[str, ...], allowed_hosts: tuple[str, ...], scale: float | None) -> Plan:
+        """The plan for the generator."""
+        stages = self.plan.stages if scale is None else tuple(stage.scaled(scale) for stage in self.plan.stages)
+        return replace(self.plan, stages=stages, urls=urls, allowed_hosts=allowed_hosts, sys_path=tuple(sys.path))
+
+
+def ask(
+    user: Any, stages: Iterable[Any], *, trials: int = 1, abort: str | None = None, folder: Path = Path()
+) -> LoadSpec:
+    """Check what load() was given, all faults at once; a relative locustfile starts at `folder`."""
+    given = list(stages)
+    faults = list(_faults(user, given, trials, folder))
+    if faults:
+        raise UsageFault("load(): " + "; ".join(faults))
+    rule = AbortRule.parse(abort) if abort is not None else None
+    plan = Plan(
+        stages=name_stages([stage for stage in given if isinstance(stage, Stage)]),
+        shape=next((_reference(shape) for shape in given if not isinstance(shape, Stage)), None),
+    )
+    if isinstance(user, str):
+        file, name = _split(user)
+        plan = replace(plan, locustfile=str((folder / file).resolve()), locustfile_user=name)
+    else:
+        plan = replace(plan, users=tuple(_reference(one) for one in _listed(user)))
+    return LoadSpec(plan, trials, rule)
+
+
+def _listed(user: Any) -> list[Any]:
+    return list(user) if isinstance(user, list | tuple) else [user]
+
+
+def _split(locustfile: str) -> tuple[str, str | None]:
+    file, colon, name = locustfile.rpartition(":")
+    return (file, name) if colon and file.endswith(".py") else (locustfile, None)
+
+
+def _faults(user: Any, stages: list[Any], trials: Any, folder: Path) -> Iterator[str]:
+    if isinstance(user, str):
+        yield from _file_faults(folder / _split(user)[0])
+    else:
+        for one in _listed(user):
+            yield from _class_faults(one, _USER, "a Locust User class, a list of them, or the path of a locustfile")
+    shapes = [stage for stage in stages if not isinstance(stage, Stage)]
+    for shape in shapes:
+        yield from _class_faults(shape, _SHAPE, "a Stage or a LoadTestShape class")
+    if not stages and not isinstance(user, str):
+        yield "there is no stage; give at least one, such as Stage(users=10, duration='30s')"
+    if shapes and len(stages) > 1:
+        yield "a LoadTestShape stands alone: it says itself how many users there are when"
+    names = [stage.name for stage in name_stages([stage for stage in stages if isinstance(stage, Stage)])]
+    for name in sorted({name for name in names if names.count(name) > 1 and name}):
+        yield f"two stages are called {name!r}; thresholds could not tell them apart"
+    if stages and not shapes and not any(stage.measured for stage in stages):
+        yield "every stage is unmeasured, so there would be nothing to judge"
+    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
+        yield f"trials is {trials!r}; expected a whole number from 1"
+
+
+def _file_faults(file: Path) -> Iterator[str]:
+    try:
+        ast.parse(file.read_bytes(), str(file))
+    except OSError as error:
+        yield f"the locustfile {file} can't be read: {error.strerror}"
+    except (SyntaxError, ValueError) as error:
+        yield "the locustfile does not parse:\n" + "".join(traceback.format_exception_only(error)).rstrip()
+
+
+def _class_faults(candidate: Any, base: tuple[str, str], expected: str) -> Iterator[str]:
+    """By name, not by isinstance: this process need not have imported Locust."""
+    if not isinstance(candidate, type) or not any((kind.__module__, kind.__name__) == base for kind in candidate.mro()):
+        yield f"{candidate!r} is given; expected {expected}"
+    elif candidate.__qualname__ != candidate.__name__:
+        yield (
+            f"the class {candidate.__qualname__} is not at module level, where the generator's process could import "
+            "it; move it there"
+        )
+    elif getattr(sys.modules.get(candidate.__module__), "__file__", None) is None:
+        yield f"the class {candidate.__name__} stands in no file that the generator's process could import"
+
+
+def _reference(kind: type) -> Reference:
+    file = sys.modules[kind.__module__].__file__
+    assert file is not None  # checked among the faults
+    return Reference(str(Path(file).resolve()), kind.__module__, kind.__name__)

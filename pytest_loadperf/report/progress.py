@@ -1,0 +1,123 @@
+"""The live line of a running load: a bar on a terminal, a line every ten seconds elsewhere, nothing under -q."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_loadperf.model import Stage, Summary
+from pytest_loadperf.quantity import show_ms
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_EVERY_S = 10.0
+_BAR = "{desc} {bar:20} {n:.0f}/{total:.0f} s{postfix}"
+
+
+class Progress:
+    """Writes past pytest's capturing, which holds what a test prints."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
+        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        worker = hasattr(config, "workerinput")  # its terminal is the controller's
+        self._silent = worker or self._reporter is None or config.get_verbosity() < 0
+        self._is_worker = worker
+
+    def say(self, line: str) -> bool:
+        """Write one line; False where only the controller can."""
+        if not self._silent:
+            with self.visible():
+                self._reporter.ensure_newline()
+                self._reporter.write_line(line)
+        return not self._is_worker
+
+    @contextmanager
+    def visible(self) -> Iterator[None]:
+        """While the real terminal is reached."""
+        if self._capture is None:
+            yield
+        else:
+            with self._capture.global_and_fixture_disabled():
+                yield
+
+    @contextmanager
+    def load(self, title: str) -> Iterator[Watcher]:
+        """A watcher for one trial."""
+        watcher = Watcher(self, title, self._silent)
+        try:
+            yield watcher
+        finally:
+            watcher.end()
+
+
+class Watcher:
+    """One trial's line."""
+
+    def __init__(self, progress: Progress, title: str, silent: bool) -> None:
+        self._progress = progress
+        self._title = title
+        self._silent = silent
+        self._stage = ""
+        self._bar: tqdm[Any] | None = None
+        self._began = self._last_line = time.monotonic()
+        self._requests = self._failures = 0
+
+    def stage(self, stage: Stage, number: int, count: int) -> None:
+        """A stage begins."""
+        self._began = self._last_line = time.monotonic()
+        self._requests = self._failures = 0
+        self._stage = f"{self._title} · {stage.name}" + (f" ({number}/{count})" if count > 1 else "")
+        if self._silent:
+            return
+        with self._progress.visible():
+            self._close()
+            if sys.stderr.isatty():
+                self._bar = self._new_bar(stage.duration_s)
+        if self._bar is None:
+            measured = "" if stage.measured else ", not measured"
+            self._progress.say(f"{self._stage}: up to {stage.users} users for {stage.duration_s:g} s{measured}")
+
+    def _new_bar(self, total: float) -> tqdm[Any]:
+        from tqdm import tqdm
+
+        sys.stderr.write("\n")
+        return tqdm(total=total, desc=self._stage, bar_format=_BAR, file=sys.stderr, leave=True, dynamic_ncols=True)
+
+    def second(self, at_s: float, users: int, recent: Summary) -> None:
+        """About a second has passed."""
+        self._requests += recent.requests
+        self._failures += recent.failures
+        if self._silent:
+            return
+        now = time.monotonic()
+        if self._bar is not None:
+            self._draw(self._bar, now - self._began, self._told(users, recent))
+        elif now - self._last_line >= _EVERY_S:
+            self._last_line = now
+            self._progress.say(f"{self._stage}: {now - self._began:.0f} s, {self._told(users, recent)}")
+
+    def _told(self, users: int, recent: Summary) -> str:
+        return f"{users} users, {recent.rps:.0f} req/s, p95 {show_ms(recent.p95_ms)}, {self._failures} failed"
+
+    def _draw(self, bar: tqdm[Any], passed_s: float, told: str) -> None:
+        with self._progress.visible():
+            bar.n = min(passed_s, bar.total or passed_s)
+            bar.set_postfix_str(told, refresh=True)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.n = self._bar.total or self._bar.n
+            self._bar.close()
+            self._bar = None
+
+    def end(self) -> None:
+        """The trial is over."""
+        with self._progress.visible():
+            self._close()

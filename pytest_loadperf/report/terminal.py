@@ -1,0 +1,148 @@
+"""The summary at the end of a run, and the text of a broken threshold: pure functions to lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pytest_loadperf.measure.summary import merge
+from pytest_loadperf.model import LoadRecord, RunRecord, StageRecord, Summary, Verdict
+from pytest_loadperf.quantity import show_bytes, show_ms, show_percent, show_rate_percent
+from pytest_loadperf.result import LoadResult
+
+_COLORS = {"ok": "green", "improved": "green", "broken": "red", "regressed": "red"}
+_COLUMNS = ("stage", "users", "requests", "req/s", "failed", "p50", "p95", "p99", "max", "cpu", "memory")
+
+
+class Line(NamedTuple):
+    """One line, in one colour."""
+
+    text: str
+    color: str = ""
+
+
+def breach_text(verdicts: Sequence[Verdict]) -> str:
+    """Every broken threshold, observed beside limit, then what held."""
+    broken = [verdict for verdict in verdicts if verdict.breach]
+    held = [verdict for verdict in verdicts if not verdict.breach]
+    noun = "threshold does" if len(broken) == 1 else "thresholds do"
+    lines = [f"{len(broken)} {noun} not hold:", *_aligned(broken)]
+    if held:
+        lines += ["the others:", *_aligned(held)]
+    return "\n".join(lines)
+
+
+def summary_lines(run: RunRecord, history: Sequence[RunRecord]) -> list[Line]:
+    """The table of every load, with its verdicts."""
+    verdicts = [verdict for test in run.tests for verdict in test.verdicts]
+    lines: list[Line] = []
+    for load in run.loads:
+        lines += _load_lines(load, [verdict for verdict in verdicts if verdict.load == load.key])
+    if not run.loads:
+        lines.append(Line("no load ran to its end", "red"))
+    if not history:
+        lines.append(Line("first run in this history: trends and baselines start with the next one"))
+    return lines
+
+
+def _load_lines(load: LoadRecord, verdicts: Sequence[Verdict]) -> Iterator[Line]:
+    yield Line(f"{load.key}  ({_service(load)})", "bold")
+    for row in _table(load):
+        yield Line(f"  {row}")
+    for text in _remarks(load):
+        yield Line(f"  {text}", "yellow")
+    unique = {(verdict.threshold, verdict.status, verdict.observed): verdict for verdict in verdicts}
+    for verdict, text in zip(unique.values(), _aligned(list(unique.values())), strict=True):
+        yield Line(text, _COLORS.get(verdict.status, "yellow"))
+    yield Line("")
+
+
+def _service(load: LoadRecord) -> str:
+    service = load.service
+    limits = "".join(f", {name} {value}" for name, value in service.limits.items())
+    instead = f"; {service.fallback_from}" if service.fallback_from else ""
+    return f"{service.kind} {service.name}{limits}{instead}"
+
+
+def _remarks(load: LoadRecord) -> Iterator[str]:
+    generator = LoadResult.of(load).generator
+    if load.aborted:
+        yield load.aborted
+    if generator.saturated:
+        yield f"the generator was out of CPU ({show_percent(generator.cpu_percent)}): these latencies may be its own"
+    if generator.unfinished_users:
+        yield f"{generator.unfinished_users} users were still busy when the wait for the last answers ended"
+    for text, count in generator.user_errors.items():
+        yield f"user code raised {text} ({count} times)"
+
+
+def _table(load: LoadRecord) -> list[str]:
+    names = dict.fromkeys(stage.stage.name for trial in load.trials for stage in trial.stages)
+    rows: list[tuple[str, ...]] = [_COLUMNS]
+    for name in names:
+        found = [stage for trial in load.trials for stage in trial.stages if stage.stage.name == name]
+        rows.append(_stage_row(found))
+        if found[0].stage.measured:
+            rows += _endpoint_rows(_merged(found))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _merged(stages: Sequence[StageRecord]) -> Summary:
+    return merge((stage.summary for stage in stages), sum(stage.summary.duration_s for stage in stages))
+
+
+def _stage_row(stages: Sequence[StageRecord]) -> tuple[str, ...]:
+    stage = stages[0].stage
+    title = f"{stage.name}" + ("" if stage.measured else " (not measured)")
+    cpu = [record.cpu_percent for record in stages if record.cpu_percent == record.cpu_percent]
+    memory = max(record.memory_bytes for record in stages)
+    use = (show_percent(sum(cpu) / len(cpu)) if cpu else "", show_bytes(memory) if memory else "")
+    return (title, str(stage.users), *_numbers(_merged(stages)), *use)
+
+
+def _endpoint_rows(summary: Summary) -> list[tuple[str, ...]]:
+    if len(summary.endpoints) < 2:
+        return []
+    return [(f"  {name[:40]}", "", *_numbers(endpoint), "", "") for name, endpoint in summary.endpoints.items()]
+
+
+def _numbers(summary: Summary) -> tuple[str, ...]:
+    return (
+        str(summary.requests),
+        f"{summary.rps:.1f}",
+        show_rate_percent(summary.failure_rate),
+        show_ms(summary.p50_ms),
+        show_ms(summary.p95_ms),
+        show_ms(summary.p99_ms),
+        show_ms(summary.max_ms),
+    )
+
+
+def _aligned(verdicts: Sequence[Verdict]) -> list[str]:
+    """One line each: status, load, threshold, observed, limit, what it was compared with."""
+    rows = [_verdict_cells(verdict) for verdict in verdicts]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _verdict_cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
+    load = verdict.load.rpartition("::")[2]
+    status = verdict.status.upper() if verdict.breach else verdict.status
+    against = "; ".join(text for text in (verdict.reason, verdict.baseline) if text)
+    return (
+        status,
+        load,
+        verdict.threshold,
+        f"{verdict.observed} {verdict.limit}".strip(),
+        f"({against})" if against else "",
+    )

@@ -1,0 +1,37 @@
+"""The scheduler for xdist; imported only where xdist is."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
+from xdist.scheduler.loadgroup import LoadGroupScheduling
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+_SCOPES = {
+    "loadscope": LoadScopeScheduling._split_scope,
+    "loadfile": LoadFileScheduling._split_scope,
+    "loadgroup": LoadGroupScheduling._split_scope,
+}
+
+
+class LoadTestsTogether(LoadScopeScheduling):  # type: ignore[misc] # xdist's scheduler is untyped here
+    """Load tests go by module; the others go as --dist says, one by one for `load` and `worksteal`."""
+
+    def __init__(self, config: pytest.Config, log: Any, dist: str, loads: Path) -> None:
+        super().__init__(config, log)
+        self._split = _SCOPES.get(dist, lambda _scheduling, nodeid: nodeid)
+        self._file = loads
+
+    @cached_property
+    def _loads(self) -> frozenset[str]:
+        return frozenset(json.loads(self._file.read_text()))
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid in self._loads:
+            return nodeid.partition("::")[0]
+        return str(self._split(self, nodeid))

@@ -1,0 +1,179 @@
+"""What one run collects from its test reports, and what it does with that at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import pytest
+
+from pytest_loadperf.codec import from_plain
+from pytest_loadperf.distribution import ROOM, Controller, Worker
+from pytest_loadperf.errors import HistoryError
+from pytest_loadperf.history import environment
+from pytest_loadperf.history.memory import Memory
+from pytest_loadperf.judging import FAULTS, Judging
+from pytest_loadperf.loading import Loading
+from pytest_loadperf.model import LoadRecord, RunRecord, TestRecord, Verdict
+from pytest_loadperf.options import LoadperfConfig
+from pytest_loadperf.quiet import Quiet
+from pytest_loadperf.redact import redact
+from pytest_loadperf.report.progress import Progress
+from pytest_loadperf.report.terminal import Line, summary_lines
+
+_LONGEST_MESSAGE = 2000
+
+
+def register(config: pytest.Config, settings: LoadperfConfig) -> None:
+    """Register the plugins of this process: a plain run has both, xdist's controller and workers one each."""
+    memory = Memory(settings)
+    worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+    manager = config.pluginmanager
+    if worker_input is not None or not _distributed(config):
+        room = Quiet(Path(worker_input[ROOM])) if worker_input else None
+        loading = Loading(settings, memory, Progress(config), room)
+        manager.register(loading, "loadperf-loading")
+        manager.register(Judging(config, settings, memory, loading), "loadperf-judging")
+    if worker_input is None:
+        manager.register(Session(config, settings, memory), "loadperf-session")
+    if worker_input is not None:
+        manager.register(Worker(worker_input), "loadperf-worker")
+    elif _distributed(config):
+        manager.register(Controller(), "loadperf-controller")
+
+
+def _distributed(config: pytest.Config) -> bool:
+    """Whether xdist runs the tests in workers."""
+    if config.getoption("collectonly"):
+        return False
+    return bool(config.getoption("dist", "no") != "no" and config.getoption("tx", None))
+
+
+class _Test:
+    """What the reports of one test told."""
+
+    def __init__(self, nodeid: str) -> None:
+        self.nodeid = nodeid
+        self.outcome: Literal["passed", "failed", "error", "skipped"] = "skipped"
+        self.loads: list[str] = []
+        self.verdicts: list[Verdict] = []
+        self.message = ""
+
+    def add(self, report: pytest.TestReport, carried: dict[str, Any]) -> None:
+        """One phase of the test."""
+        self.loads += carried.get("used", [])
+        self.verdicts += [from_plain(Verdict, plain) for plain in carried.get("verdicts", [])]
+        if report.failed:
+            self.outcome = "failed" if report.when == "call" else "error"
+            self.message = redact(report.longreprtext)[-_LONGEST_MESSAGE:]
+        elif report.when == "call":
+            self.outcome = "skipped" if report.skipped else "passed"
+
+    def record(self) -> TestRecord:
+        """For the run's record."""
+        return TestRecord(self.nodeid, self.outcome, tuple(self.loads), tuple(self.verdicts), self.message)
+
+
+class Session:
+    """Collects loads and verdicts from the reports; at the end keeps the record, writes the reports, tells the user."""
+
+    def __init__(self, config: pytest.Config, settings: LoadperfConfig, memory: Memory) -> None:
+        self._config = config
+        self._settings = settings
+        self._memory = memory
+        self._progress = Progress(config)
+        self._began = time.monotonic()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._loads: list[LoadRecord] = []
+        self._tests: dict[str, _Test] = {}
+        self._faults: list[str] = []
+        self._told: list[Line] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Every report of a load test carries what was measured since the last one."""
+        carried: dict[str, Any] | None = getattr(report, "loadperf", None)
+        if carried is None:
+            return
+        for note in carried.get("notes", []):
+            self._progress.say(note)
+        self._loads += [from_plain(LoadRecord, plain) for plain in carried.get("loads", [])]
+        self._tests.setdefault(report.nodeid, _Test(report.nodeid)).add(report, carried)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of xdist is done; what it found wrong at collection is a usage error of the whole run."""
+        for fault in getattr(node, "workeroutput", {}).get(FAULTS, []):
+            if fault not in self._faults:
+                self._faults.append(fault)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Keep the record, then write the reports, which show it among the earlier ones."""
+        if self._faults:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            return
+        if not self._tests:
+            return
+        run = self._record()
+        history = [record for record in self._memory_records() if record.id != run.id]
+        self._told += summary_lines(run, history)
+        if session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
+            self._told.append(Line("not saved: the run was interrupted", "yellow"))
+        else:
+            self._told += self._save(run)
+        self._told += self._report(run, history)
+        self._told += [Line(f"history: {text}", "yellow") for text in self._memory.warnings]
+
+    def _record(self) -> RunRecord:
+        return RunRecord(
+            id=uuid4().hex[:8],
+            started_at=self._started_at,
+            duration_s=round(time.monotonic() - self._began, 3),
+            loads=tuple(self._loads),
+            tests=tuple(test.record() for test in self._tests.values()),
+            commit=self._memory.commit,
+            versions=self._memory.versions,
+            machine=self._memory.machine,
+            ci_url=environment.ci_url(),
+        )
+
+    def _memory_records(self) -> list[RunRecord]:
+        try:
+            return self._memory.records
+        except HistoryError as error:
+            self._told.append(Line(str(error), "red"))
+            return []
+
+    def _save(self, run: RunRecord) -> Iterator[Line]:
+        if not run.loads:
+            yield Line("not saved: no load ran to its end")
+        elif self._settings.scale is not None:
+            yield Line(f"not saved: --loadperf-scale {self._settings.scale:g} is a smoke run")
+        elif not self._settings.save:
+            yield Line("not saved: --loadperf-no-save")
+        else:
+            try:
+                yield Line(f"saved   {self._memory.store.append(run)}")
+            except HistoryError as error:
+                yield Line(f"NOT SAVED: {error}", "red")
+
+    def _report(self, run: RunRecord, history: list[RunRecord]) -> Iterator[Line]:
+        from pytest_loadperf.report import html, markdown
+
+        if self._settings.summary is not None:
+            markdown.append(run, history, self._settings.summary)
+            yield Line(f"summary {self._settings.summary}")
+        yield Line(f"report  {html.write(run, history, self._settings.report)}")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The faults or the summary."""
+        for fault in self._faults:
+            terminalreporter.write_line(f"ERROR: {fault}", red=True)
+        if self._told:
+            terminalreporter.section("loadperf")
+            for line in self._told:
+                terminalreporter.write_line(line.text, **({line.color: True} if line.color else {}))

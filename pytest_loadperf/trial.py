@@ -1,0 +1,135 @@
+"""One trial: the generator runs the stages against the service while both are watched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator.launch import Generator, launched
+from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan
+from pytest_loadperf.measure.collector import Collector
+from pytest_loadperf.measure.summary import summarise
+from pytest_loadperf.model import GeneratorRecord, Plan, Sample, Stage, StageRecord, Summary, Trial, Window
+from pytest_loadperf.redact import redact
+from pytest_loadperf.service.running import RunningService
+
+
+class Watcher(Protocol):
+    """Sees the load as it runs."""
+
+    def stage(self, stage: Stage, number: int, count: int) -> None:
+        """A stage begins."""
+
+    def second(self, at_s: float, users: int, recent: Summary) -> None:
+        """What was answered in about the last second."""
+
+
+# Asked every second with what was measured so far; a text says why the load has to stop.
+AbortCheck = Callable[[float, Collector], str | None]
+
+
+class TrialRun:
+    """Takes in the generator's messages, one by one, until the trial is over."""
+
+    def __init__(self, plan: Plan, service: RunningService, watcher: Watcher, abort: AbortCheck) -> None:
+        self._plan = plan
+        self._service = service
+        self._watcher = watcher
+        self._abort = abort
+        self._collector = Collector()
+        self._began: list[StageBegan] = []
+        self._users = 0
+        self._samples: list[Sample] = []
+        self.aborted: str | None = None
+
+    def run(self) -> Trial:
+        """The whole trial; raises what went wrong in the generator or with the service."""
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        with launched(self._plan) as generator, ExitStack() as sampling:
+            for message in generator.messages():
+                if isinstance(message, Began):
+                    self._samples = sampling.enter_context(self._service.sampling(message.monotonic_s))
+                elif isinstance(message, StageBegan):
+                    self._begin_stage(message)
+                elif isinstance(message, Second):
+                    self._take(message, generator)
+                elif isinstance(message, End):
+                    end = message
+        windows = self._collector.windows()
+        _check_counts(end, windows, self._plan)
+        return Trial(
+            started_at=started,
+            stages=tuple(self._stage_records(end)),
+            generator=_generator_record(end),
+            windows=tuple(window for window in windows if window.stage >= 0),
+            samples=tuple(self._samples),
+        )
+
+    def _begin_stage(self, message: StageBegan) -> None:
+        self._began.append(message)
+        stages = self._plan.stages
+        stage = stages[len(self._began) - 1] if stages else Stage(message.name, users=1, duration="1s")
+        self._watcher.stage(stage, len(self._began), len(stages) or 1)
+
+    def _take(self, second: Second, generator: Generator) -> None:
+        self._collector.add(second.windows)
+        self._users = max(self._users, second.users)
+        self._watcher.second(second.at_s, second.users, summarise(second.windows, 1.0))
+        self._service.check()
+        if self.aborted is None and (why := self._abort(second.at_s, self._collector)):
+            self.aborted = why
+            generator.stop()
+
+    def _stage_records(self, end: End) -> Iterator[StageRecord]:
+        ends = [*(began.at_s for began in self._began[1:]), end.lasted_s]
+        for index, (began, ended) in enumerate(zip(self._began, ends, strict=True)):
+            lasted = max(ended - began.at_s, 0.001)
+            stage = self._plan.stages[index] if self._plan.stages else self._shape_stage(began.name, lasted)
+            cpu_percent, memory_bytes = _usage(self._samples, began.at_s, ended)
+            yield StageRecord(stage, began.at_s, self._collector.stage(index, lasted), cpu_percent, memory_bytes)
+
+    def _shape_stage(self, name: str, lasted: float) -> Stage:
+        return Stage(name, users=max(1, self._users), duration=f"{lasted:.3f}s")
+
+
+def _check_counts(end: End, windows: Iterable[Window], plan: Plan) -> None:
+    """Locust swallows what listeners raise, so a lost count would otherwise go unseen."""
+    held = [sum(window.requests for window in windows), sum(window.failures for window in windows)]
+    told = [end.requests + end.unanswered, end.failures + end.unanswered]
+    if held != told or (end.requests, end.failures) != (end.locust_requests, end.locust_failures):
+        raise GeneratorError(
+            f"the counts do not agree: {end.requests} requests and {end.failures} failures were seen, Locust counted "
+            f"{end.locust_requests} and {end.locust_failures}, and {held[0] - end.unanswered} and "
+            f"{held[1] - end.unanswered} were measured. This result can't be trusted; the likely cause is user code "
+            "that fires a request event with unusual arguments, such as a response_time that is no number"
+        )
+    if end.requests == 0:
+        raised = "".join(f"; user code raised {text} ({count} times)" for text, count in end.user_errors.items())
+        where = ", ".join(redact(url) for url in plan.urls) or "the users' own hosts"
+        raise GeneratorError(f"no request was answered in the whole load of {where}{raised}. There is nothing to judge")
+
+
+def _generator_record(end: End) -> GeneratorRecord:
+    return GeneratorRecord(
+        requests=end.requests,
+        unfinished_users=end.unfinished_users,
+        user_errors=end.user_errors,
+        cpu_percent=end.cpu_percent,
+        saturated_s=end.saturated_s,
+    )
+
+
+def _usage(samples: Sequence[Sample], began_s: float, ended_s: float) -> tuple[float, int]:
+    """Mean CPU and peak memory between two moments, of all replicas together."""
+    by_replica: dict[int, list[Sample]] = {}
+    for sample in samples:
+        if began_s < sample.at_s <= ended_s + 0.5:  # a sample tells of the second before it
+            by_replica.setdefault(sample.replica, []).append(sample)
+    if not by_replica:
+        return math.nan, 0
+    cpu = sum(sum(sample.cpu_percent for sample in found) / len(found) for found in by_replica.values())
+    return cpu, sum(max(sample.memory_bytes for sample in found) for found in by_replica.values())

@@ -1,0 +1,96 @@
+"""An HTTP server for the tests: it answers late, wrongly or not at all, as the path asks, and logs how late.
+
+    /anything            200 at once
+    /delay/20            200 after 20 ms
+    /lognormal           200 after a delay drawn from a log-normal distribution (median 20 ms)
+    /status/503          that status
+    /hang                never
+    /redirect?to=URL     302
+    /die                 the process exits with status 7
+    /headers             the request's head, as the body
+
+`--log PATH` gets one line per answer: path and milliseconds from the request's last byte to the answer's first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from typing import TextIO
+from urllib.parse import parse_qs, urlsplit
+
+
+class Server:
+    def __init__(self, log: TextIO | None, seed: int) -> None:
+        self._log = log
+        self._random = random.Random(seed)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                received = time.perf_counter()
+                await reader.readexactly(_length(head))
+                await self._answer(head, writer, received)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, head: bytes, writer: asyncio.StreamWriter, received: float) -> None:
+        target = head.split(b" ", 2)[1].decode()
+        word, _, value = urlsplit(target).path.lstrip("/").partition("/")
+        await self._wait(word, value)
+        status, extra, body = 200, "", b"ok"
+        if word == "status":
+            status = int(value)
+        elif word == "redirect":
+            status, extra = 302, f"location: {parse_qs(urlsplit(target).query)['to'][0]}\r\n"
+        elif word == "headers":
+            body = head
+        if self._log is not None:
+            self._log.write(f"{target} {(time.perf_counter() - received) * 1000:.3f}\n")
+        writer.write(f"HTTP/1.1 {status} x\r\n{extra}content-length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+
+    async def _wait(self, word: str, value: str) -> None:
+        if word == "delay":
+            await asyncio.sleep(float(value) / 1000)
+        elif word == "lognormal":
+            await asyncio.sleep(0.020 * self._random.lognormvariate(0, 0.5))
+        elif word == "hang":
+            await asyncio.sleep(3600)
+        elif word == "die":
+            print("dying as asked", flush=True)
+            os._exit(7)
+
+
+def _length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.partition(b":")[2])
+    return 0
+
+
+async def main(port: int, log: TextIO | None) -> None:
+    server = await asyncio.start_server(Server(log, seed=1).serve, "127.0.0.1", port, backlog=1024)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.close)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    async with server:
+        try:
+            await server.serve_forever()
+        except asyncio.CancelledError:
+            pass
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--log", type=argparse.FileType("w", bufsize=1))
+    options = parser.parse_args()
+    sys.stderr.write("answering starts\n")
+    asyncio.run(main(options.port, options.log))

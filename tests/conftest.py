@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ANSWERING = Path(__file__).with_name("answering.py")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The base address of a running `answering.py`."""
+    with subprocess.Popen([sys.executable, str(ANSWERING)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
