@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from users import Fast, Plain, Wave
+
+from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.loadspec import ask
+from pytest_loadperf.model import Stage
+
+STAGE = Stage(users=1, duration="1s")
+
+
+def said(call: object, *stages: object, **others: object) -> str:
+    with pytest.raises(UsageFault) as caught:
+        ask(call, stages, **others)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_classes_are_found_again_by_file_module_and_name() -> None:
+    spec = ask([Fast, Plain], [STAGE])
+    assert [(Path(user.file).name, user.module, user.name) for user in spec.plan.users] == [
+        ("users.py", "users", "Fast"),
+        ("users.py", "users", "Plain"),
+    ]
+    assert spec.user_names == ("Fast", "Plain")
+
+
+def test_stages_without_a_name_get_one() -> None:
+    stages = ask(Fast, [STAGE, Stage("rush", users=2, duration="1s"), STAGE]).plan.stages
+    assert [stage.name for stage in stages] == ["stage 1", "rush", "stage 3"]
+
+
+def test_a_locustfile_stands_beside_the_caller(tmp_path: Path) -> None:
+    (tmp_path / "locustfile.py").write_text("x = 1\n")
+    spec = ask("locustfile.py:Shopper", [STAGE], folder=tmp_path)
+    assert spec.plan.locustfile == str(tmp_path / "locustfile.py")
+    assert spec.plan.locustfile_user == "Shopper"
+    assert spec.user_names == ("locustfile.py:Shopper",)
+
+
+def test_a_shape_takes_the_place_of_stages() -> None:
+    plan = ask(Fast, [Wave]).plan
+    assert plan.shape is not None
+    assert plan.shape.name == "Wave"
+    assert plan.stages == ()
+
+
+def test_a_scaled_plan_is_shorter_and_smaller() -> None:
+    stage = Stage("rush", users=100, spawn_rate=20, duration="30s")
+    (scaled,) = ask(Fast, [stage]).planned((), (), 0.1).stages
+    assert (scaled.users, scaled.duration_s, scaled.spawn_rate) == (10, 3.0, 20)
+    (least,) = ask(Fast, [stage]).planned((), (), 0.001).stages
+    assert (least.users, least.duration_s) == (1, 1.0)
+
+
+def test_what_is_no_user_is_refused() -> None:
+    assert said(int, STAGE) == (
+        "load(): <class 'int'> is given; expected a Locust User class, a list of them, or the path of a locustfile"
+    )
+
+
+def test_a_class_inside_a_function_is_refused() -> None:
+    class Local(Fast):
+        pass
+
+    assert said(Local, STAGE) == (
+        "load(): the class test_a_class_inside_a_function_is_refused.<locals>.Local is not at module level, where the "
+        "generator's process could import it; move it there"
+    )
+
+
+def test_a_load_without_stages_is_refused() -> None:
+    assert said(Fast) == "load(): there is no stage; give at least one, such as Stage(users=10, duration='30s')"
+
+
+def test_all_faults_are_said_at_once() -> None:
+    same = Stage("same", users=1, duration="1s", measured=False)
+    assert said(Fast, same, same, "x", trials=0).split("; ") == [
+        "load(): 'x' is given",
+        "expected a Stage or a LoadTestShape class",
+        "a LoadTestShape stands alone: it says itself how many users there are when",
+        "two stages are called 'same'",
+        "thresholds could not tell them apart",
+        "trials is 0",
+        "expected a whole number from 1",
+    ]
+
+
+def test_a_load_that_measures_nothing_is_refused() -> None:
+    assert "every stage is unmeasured" in said(Fast, Stage(users=1, duration="1s", measured=False))
+
+
+def test_a_locustfile_that_is_missing_or_does_not_parse_is_refused(tmp_path: Path) -> None:
+    assert "locustfile.py can't be read: No such file" in said("locustfile.py", STAGE, folder=tmp_path)
+    (tmp_path / "locustfile.py").write_text("class X(:\n")
+    text = said("locustfile.py", STAGE, folder=tmp_path)
+    assert "the locustfile does not parse" in text
+    assert "locustfile.py" in text
+    assert "SyntaxError: invalid syntax" in text
+
+
+def test_an_abort_rule_is_an_absolute_threshold_and_a_time() -> None:
+    assert str(ask(Fast, [STAGE], abort="failure_rate > 50% for 5s").abort) == "failure_rate > 50% for 5s"
+    assert str(ask(Fast, [STAGE], abort="p95 > 2s").abort) == "p95 > 2s for 10s"
+    assert "expected an absolute threshold on requests" in said(Fast, STAGE, abort="p95 > baseline + 50%")
+    assert "there is no metric 'failures_rate'" in said(Fast, STAGE, abort="failures_rate > 50%")
+    assert "expected a duration with its unit" in said(Fast, STAGE, abort="failure_rate > 50% for 5")

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_loadperf.redact import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("http://me:geheim@host/path", "http://***@host/path"),
+        ("/search?q=geheim&page=2#top", "/search?q=***&page=***"),
+        ("Authorization: Bearer geheim12345", "Authorization: ***"),
+        ("sent Basic Z2VoZWltOmdlaGVpbQ== there", "sent Basic *** there"),
+        ("{'Cookie': 'sid=geheim'}", "{'Cookie': '***'}"),
+        ("no secret: 1 + 1 = 2? yes", "no secret: 1 + 1 = 2? yes"),
+    ],
+)
+def test_secrets_are_taken_out(text: str, safe: str) -> None:
+    assert redact(text) == safe
+
+
+def test_given_secrets_are_taken_out_wherever_they_stand() -> None:
+    assert redact("key=geheim, longer=geheimnis", ["geheim", "geheimnis"]) == "key=***, longer=***"
+
+
+def test_values_too_short_for_a_secret_do_not_eat_the_text() -> None:
+    assert redact("1 of 10 is on", ["1", "on"]) == "1 of 10 is on"

@@ -1,0 +1,95 @@
+"""One trial against a running server, seen from pytest's side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from test_generator import plan
+
+from pytest_loadperf.errors import GeneratorError, ServiceError
+from pytest_loadperf.judge.abort import abort_check
+from pytest_loadperf.loadspec import AbortRule
+from pytest_loadperf.model import Sample, Stage, Summary, Trial
+from pytest_loadperf.service.spec import UrlSpec
+from pytest_loadperf.service.url import UrlService
+from pytest_loadperf.trial import TrialRun
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.stages: list[str | None] = []
+        self.seconds: list[tuple[float, int, int]] = []
+
+    def stage(self, stage: Stage, number: int, count: int) -> None:
+        self.stages.append(f"{stage.name} {number}/{count}")
+
+    def second(self, at_s: float, users: int, recent: Summary) -> None:
+        self.seconds.append((at_s, users, recent.requests))
+
+
+def run(server: str, *users: str, abort: str | None = None, **others: object) -> tuple[TrialRun, Trial, Watch]:
+    watch = Watch()
+    rule = AbortRule.parse(abort) if abort else None
+    trial_run = TrialRun(plan(server, *users, **others), UrlService(UrlSpec(server)), watch, abort_check(rule))  # type: ignore[arg-type]
+    return trial_run, trial_run.run(), watch
+
+
+def test_the_numbers_of_a_trial_are_those_of_its_windows(server: str) -> None:
+    stages = (Stage("first", users=2, duration="1s", measured=False), Stage("second", users=4, duration="2s"))
+    _, trial, watch = run(server, "Fast", stages=stages)
+    assert watch.stages == ["first 1/2", "second 2/2"]
+    assert [round(at_s) for at_s, _, _ in watch.seconds][:3] == [1, 2, 3]
+    first, second = trial.stages
+    assert (first.began_s, second.began_s) == (0.0, pytest.approx(1.0, abs=0.001))
+    assert second.summary.duration_s == pytest.approx(2.0, abs=0.05)
+    for index, record in enumerate(trial.stages):
+        windows = [window for window in trial.windows if window.stage == index]
+        assert sum(window.requests for window in windows) == record.summary.requests > 0
+        assert record.summary.status_codes == {"200": record.summary.requests}
+
+
+def test_a_count_that_locust_does_not_share_is_an_error(server: str) -> None:
+    with pytest.raises(GeneratorError, match=r"the counts do not agree: .*This result can't be trusted; the likely"):
+        run(server, "BadEvent")
+
+
+def test_a_load_without_a_single_answer_is_an_error_that_names_the_cause(server: str) -> None:
+    with pytest.raises(GeneratorError, match=r"no request was answered .* user code raised RuntimeError: no login \(4 ti"):
+        run(server, "CannotStart")
+
+
+def test_a_load_stops_when_its_abort_rule_holds(server: str) -> None:
+    stages = (Stage("only", users=2, duration="30s"),)
+    trial_run, trial, _ = run(server, "Failing", abort="failure_rate > 50% for 2s", stages=stages)
+    assert trial_run.aborted == "stopped after 2 s by abort='failure_rate > 50% for 2s': 100% was seen"
+    assert trial.stages[0].summary.duration_s < 5
+
+
+def test_a_load_goes_on_while_its_abort_rule_does_not_hold(server: str) -> None:
+    trial_run, _, _ = run(server, "Fast", abort="failure_rate > 50% for 1s", stages=(Stage(users=1, duration="2s"),))
+    assert trial_run.aborted is None
+
+
+class DyingService(UrlService):
+    def __init__(self, server: str) -> None:
+        super().__init__(UrlSpec(server))
+        self._checks = 0
+
+    def check(self) -> None:
+        self._checks += 1
+        if self._checks > 1:
+            raise ServiceError("it is gone")
+
+    @contextmanager
+    def sampling(self, began: float) -> Iterator[list[Sample]]:
+        yield []
+
+
+def test_a_service_that_dies_ends_the_load_at_once(server: str) -> None:
+    asked = plan(server, "Fast", stages=(Stage("only", users=1, duration="30s"),))
+    watch = Watch()
+    with pytest.raises(ServiceError, match="it is gone"):
+        TrialRun(asked, DyingService(server), watch, abort_check(None)).run()
+    assert watch.seconds[-1][0] < 4
