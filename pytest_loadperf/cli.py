@@ -7,11 +7,11 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_loadperf.errors import HistoryError, LoadperfError
+from pytest_loadperf.history.environment import versions
 from pytest_loadperf.history.store import Store, open_store
 from pytest_loadperf.measure.summary import summary_of
 from pytest_loadperf.model import LoadRecord, RunRecord, Summary
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> _Parser:
     parser = _Parser(prog="pytest-loadperf", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"pytest-loadperf {version('pytest-loadperf')}")
+    parser.add_argument("--version", action="version", version=f"pytest-loadperf {versions()['pytest-loadperf']}")
     shared = _Parser(add_help=False)
     shared.add_argument(
         "--history", metavar="PLACE", default=".loadperf", help="directory or fsspec URL (default: %(default)s)"

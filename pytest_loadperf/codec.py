@@ -46,7 +46,7 @@ def _is_default(field: dataclasses.Field[Any], content: Any) -> bool:
 def from_plain(kind: type[T], plain: Any) -> T:
     """The dataclass that `to_plain` wrote; unknown keys are ignored, a missing or misshapen one is a ValueError."""
     try:
-        made: T = _reader(kind)(plain)
+        made: T = _reader(kind)(plain)  # type: ignore[arg-type] # mypy does not see that a class is hashable
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"this is not a {kind.__name__}: {type(error).__name__}: {error}") from error
     return made

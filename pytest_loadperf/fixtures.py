@@ -12,7 +12,7 @@ import pytest
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.loadspec import ask
-from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, ProcessSpec, Spec, UrlSpec
+from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, LocalSpec, ProcessSpec, Spec, UrlSpec
 
 if TYPE_CHECKING:
     from pytest_loadperf.loading import Loading
@@ -136,7 +136,7 @@ def url_service(url: str, *, name: str | None = None) -> Any:
     return _service(UrlSpec(url), name)
 
 
-def _service(spec: Spec, name: str | None, fallback: Spec | None = None) -> Any:
+def _service(spec: Spec, name: str | None, fallback: LocalSpec | None = None) -> Any:
     def service(loadperf_session: Loading) -> Iterator[RunningService]:
         with loadperf_session.service(spec, fallback) as running:
             yield running
@@ -146,7 +146,7 @@ def _service(spec: Spec, name: str | None, fallback: Spec | None = None) -> Any:
     return made
 
 
-def _spec_of(fallback: Any) -> Spec | None:
+def _spec_of(fallback: Any) -> LocalSpec | None:
     if fallback is None:
         return None
     spec = getattr(fallback, _SPEC, None)

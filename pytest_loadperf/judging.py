@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ class Judging:
             self._config.workeroutput[FAULTS] = self._faults
             items.clear()
         else:
-            raise pytest.UsageError("\n".join(self._faults))
+            raise pytest.UsageError(*self._faults)
 
     def _thresholds(self, item: pytest.Item) -> Iterator[Threshold]:
         for marker in reversed(list(item.iter_markers("loadperf"))):
@@ -155,12 +156,20 @@ class Judging:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Show a broken threshold in its own words, and let what was measured ride on the report."""
         report = yield
         if call.excinfo is not None and isinstance(call.excinfo.value, ThresholdBroken):
-            report.longrepr = call.excinfo.getrepr(style="value")
-        if carried := self._loading.outbox.take():
-            report.loadperf = carried  # type: ignore[attr-defined] # pytest and xdist carry extra attributes
+            report.longrepr = _in_words(call.excinfo)
+        if "loadperf_session" in getattr(item, "fixturenames", ()) or item.stash.get(_THRESHOLDS, ()):
+            report.loadperf = self._loading.outbox.take()  # type: ignore[attr-defined] # xdist carries it along
         return report
+
+
+def _in_words(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    """The error's own text, whose first line also stands in pytest's list of failed tests."""
+    shown = excinfo.getrepr(style="value")
+    if shown.reprcrash is not None:
+        shown.reprcrash.message = str(excinfo.value).partition("\n")[0]
+    return shown

@@ -23,7 +23,7 @@ from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.service.choose import start
 from pytest_loadperf.service.running import RunningService
-from pytest_loadperf.service.spec import Spec
+from pytest_loadperf.service.spec import LocalSpec, Spec
 from pytest_loadperf.service.url import UrlService
 from pytest_loadperf.trial import TrialRun
 
@@ -58,7 +58,7 @@ class Loading:
         self.results: dict[str, list[LoadResult]] = {}  # of loadperf() calls, by test
 
     @contextmanager
-    def service(self, spec: Spec, fallback: Spec | None) -> Iterator[RunningService]:
+    def service(self, spec: Spec, fallback: LocalSpec | None) -> Iterator[RunningService]:
         """The running service of a service fixture."""
         with start(
             spec,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from projects import Project
 
 pytest_plugins = ["pytester"]
 
@@ -19,3 +20,9 @@ def server() -> Iterator[str]:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         process.kill()
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    """A user's project whose service is `answering.py` as a process."""
+    return Project(pytester)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,15 +25,22 @@ class Progress:
     """Writes past pytest's capturing, which holds what a test prints."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
-        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-        worker = hasattr(config, "workerinput")  # its terminal is the controller's
-        self._silent = worker or self._reporter is None or config.get_verbosity() < 0
-        self._is_worker = worker
+        self._config = config
+        self._is_worker = hasattr(config, "workerinput")  # its terminal is the controller's
+
+    @cached_property
+    def silent(self) -> bool:
+        """Whether nothing is shown while the run goes on."""
+        return self._is_worker or self._reporter is None or self._config.get_verbosity() < 0
+
+    @cached_property
+    def _reporter(self) -> Any:
+        # Looked up late: pytest registers it after it has configured the plugins.
+        return self._config.pluginmanager.get_plugin("terminalreporter")
 
     def say(self, line: str) -> bool:
         """Write one line; False where only the controller can."""
-        if not self._silent:
+        if not self.silent:
             with self.visible():
                 self._reporter.ensure_newline()
                 self._reporter.write_line(line)
@@ -41,16 +49,17 @@ class Progress:
     @contextmanager
     def visible(self) -> Iterator[None]:
         """While the real terminal is reached."""
-        if self._capture is None:
+        capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
+        if capture is None:
             yield
         else:
-            with self._capture.global_and_fixture_disabled():
+            with capture.global_and_fixture_disabled():
                 yield
 
     @contextmanager
     def load(self, title: str) -> Iterator[Watcher]:
         """A watcher for one trial."""
-        watcher = Watcher(self, title, self._silent)
+        watcher = Watcher(self, title)
         try:
             yield watcher
         finally:
@@ -60,10 +69,9 @@ class Progress:
 class Watcher:
     """One trial's line."""
 
-    def __init__(self, progress: Progress, title: str, silent: bool) -> None:
+    def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
         self._title = title
-        self._silent = silent
         self._stage = ""
         self._bar: tqdm[Any] | None = None
         self._began = self._last_line = time.monotonic()
@@ -74,7 +82,7 @@ class Watcher:
         self._began = self._last_line = time.monotonic()
         self._requests = self._failures = 0
         self._stage = f"{self._title} · {stage.name}" + (f" ({number}/{count})" if count > 1 else "")
-        if self._silent:
+        if self._progress.silent:
             return
         with self._progress.visible():
             self._close()
@@ -94,7 +102,7 @@ class Watcher:
         """About a second has passed."""
         self._requests += recent.requests
         self._failures += recent.failures
-        if self._silent:
+        if self._progress.silent:
             return
         now = time.monotonic()
         if self._bar is not None:

@@ -22,14 +22,18 @@ class Line(NamedTuple):
 
 
 def breach_text(verdicts: Sequence[Verdict]) -> str:
-    """Every broken threshold, observed beside limit, then what held."""
+    """Every broken threshold with what was observed, then the others."""
     broken = [verdict for verdict in verdicts if verdict.breach]
-    held = [verdict for verdict in verdicts if not verdict.breach]
-    noun = "threshold does" if len(broken) == 1 else "thresholds do"
-    lines = [f"{len(broken)} {noun} not hold:", *_aligned(broken)]
-    if held:
-        lines += ["the others:", *_aligned(held)]
+    others = [verdict for verdict in verdicts if not verdict.breach]
+    lines = [breach_line(verdicts), *_aligned([*broken, *others])]
     return "\n".join(lines)
+
+
+def breach_line(verdicts: Sequence[Verdict]) -> str:
+    """The breaches in one line, for lists of failed tests."""
+    broken = [verdict for verdict in verdicts if verdict.breach]
+    first = f"{broken[0].threshold}: {broken[0].observed}"
+    return f"{first}, and {len(broken) - 1} more broken" if len(broken) > 1 else f"broken threshold {first}"
 
 
 def summary_lines(run: RunRecord, history: Sequence[RunRecord]) -> list[Line]:
@@ -126,7 +130,7 @@ def _numbers(summary: Summary) -> tuple[str, ...]:
 
 
 def _aligned(verdicts: Sequence[Verdict]) -> list[str]:
-    """One line each: status, load, threshold, observed, limit, what it was compared with."""
+    """One line each: status, load, threshold, observed, and what else there is to say."""
     rows = [_verdict_cells(verdict) for verdict in verdicts]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
     return [
@@ -138,11 +142,10 @@ def _aligned(verdicts: Sequence[Verdict]) -> list[str]:
 def _verdict_cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
     load = verdict.load.rpartition("::")[2]
     status = verdict.status.upper() if verdict.breach else verdict.status
-    against = "; ".join(text for text in (verdict.reason, verdict.baseline) if text)
-    return (
-        status,
-        load,
-        verdict.threshold,
-        f"{verdict.observed} {verdict.limit}".strip(),
-        f"({against})" if against else "",
-    )
+    remarks = "; ".join(text for text in (verdict.reason, _compared(verdict)) if text)
+    return status, load, verdict.threshold, verdict.observed, f"({remarks})" if remarks else ""
+
+
+def _compared(verdict: Verdict) -> str:
+    """The limit stands in an absolute threshold's own text; one from a baseline has to be told."""
+    return f"limit {verdict.limit}, {verdict.baseline}" if verdict.baseline else ""

@@ -1,0 +1,151 @@
+"""What a threshold can be about: each metric's units, and its value in a load's record."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pytest_loadperf.measure.summary import stages_of, summary_of
+from pytest_loadperf.model import LoadRecord, StageRecord, Summary
+from pytest_loadperf.quantity import (
+    show_bytes,
+    show_ms,
+    show_number,
+    show_per_second,
+    show_percent,
+    show_rate_percent,
+)
+
+Show = Callable[[float, int], str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What kind of quantity a metric is: the units accepted for it, each with its factor, and how it is shown."""
+
+    noun: str
+    units: dict[str, Decimal]
+    example: str
+    step: str  # an example of a tolerance
+    show: Show
+
+    @property
+    def in_percent(self) -> bool:
+        """Whether it is itself counted in percent, so that a tolerance in % means percentage points."""
+        return "%" in self.units
+
+
+_LATENCY = Kind("a latency", {"ms": Decimal(1), "s": Decimal(1000)}, "250ms", "20ms", show_ms)
+_SHARE = Kind("a failure rate", {"%": Decimal("0.01")}, "1%", "0.5%", show_rate_percent)
+_THROUGHPUT = Kind("a throughput", {"/s": Decimal(1)}, "100/s", "10/s", show_per_second)
+_COUNT = Kind("a count", {"": Decimal(1)}, "100", "10", show_number)
+_CPU = Kind("CPU use", {"%": Decimal(1)}, "80%", "5%", show_percent)
+_MEMORY = Kind(
+    "memory",
+    {"MB": Decimal(10**6), "MiB": Decimal(2**20), "GB": Decimal(10**9), "GiB": Decimal(2**30)},
+    "512MiB",
+    "16MiB",
+    show_bytes,
+)
+
+_OF_REQUESTS: dict[str, tuple[Kind, Callable[[Summary], float]]] = {
+    "mean": (_LATENCY, lambda summary: summary.mean_ms),
+    "min": (_LATENCY, lambda summary: summary.min_ms),
+    "max": (_LATENCY, lambda summary: summary.max_ms),
+    "rps": (_THROUGHPUT, lambda summary: summary.rps),
+    "requests": (_COUNT, lambda summary: float(summary.requests)),
+    "failures": (_COUNT, lambda summary: float(summary.failures)),
+    "failure_rate": (_SHARE, lambda summary: summary.failure_rate),
+}
+
+
+def _cpu_percent(records: Sequence[StageRecord]) -> float:
+    sampled = [record for record in records if math.isfinite(record.cpu_percent)]
+    weight = sum(record.summary.duration_s for record in sampled)
+    return sum(record.cpu_percent * record.summary.duration_s for record in sampled) / weight if weight else math.nan
+
+
+def _memory_bytes(records: Sequence[StageRecord]) -> float:
+    return float(max((record.memory_bytes for record in records), default=0)) or math.nan
+
+
+_OF_SERVICE: dict[str, tuple[Kind, Callable[[Sequence[StageRecord]], float]]] = {
+    "service.cpu": (_CPU, _cpu_percent),
+    "service.memory": (_MEMORY, _memory_bytes),
+}
+_PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)")
+NAMES = ("p50 … p99.99", *_OF_REQUESTS, *_OF_SERVICE)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a load: of all its measured stages and endpoints, or of one of them."""
+
+    name: str
+    endpoint: str | None = None
+    stage: str | None = None
+
+    @property
+    def of_service(self) -> bool:
+        """Whether it is measured on the service, which knows of no endpoints."""
+        return self.name in _OF_SERVICE
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of quantity it is; KeyError if there is no such metric."""
+        if _percent(self.name) is not None:
+            return _LATENCY
+        return _OF_SERVICE[self.name][0] if self.of_service else _OF_REQUESTS[self.name][0]
+
+    def __str__(self) -> str:
+        endpoint = "" if self.endpoint is None else f"[{self.endpoint}]"
+        stage = "" if self.stage is None else f"@{self.stage}"
+        return f"{self.name}{endpoint}{stage}"
+
+    def value(self, load: LoadRecord) -> float:
+        """The load's number in base units (ms, 0 to 1, a second, bytes, % of a core); NaN where nothing was seen."""
+        if self.of_service:
+            return _OF_SERVICE[self.name][1](stages_of(load, self.stage))
+        summary = summary_of(load, self.stage, self.endpoint)
+        if summary is None or not summary.requests:
+            return math.nan
+        percent = _percent(self.name)
+        return _OF_REQUESTS[self.name][1](summary) if percent is None else summary.percentile_ms(percent)
+
+    def why_missing(self, load: LoadRecord) -> str:
+        """Why `value` is NaN, and which stages and endpoints there are instead."""
+        stopped = f"; the load was stopped early: {load.aborted}" if load.aborted else ""
+        return self._what_is_missing(load) + stopped
+
+    def _what_is_missing(self, load: LoadRecord) -> str:
+        if not stages_of(load, self.stage):
+            return _no_stage(load, self.stage)
+        if self.of_service:
+            return f"the service's {self.name.removeprefix('service.')} was not sampled"
+        where = "" if self.stage is None else f" in stage {self.stage!r}"
+        whole = summary_of(load, self.stage)
+        if self.endpoint is None or whole is None or not whole.requests:
+            return f"no request was sent{where}"
+        return f"no request to {self.endpoint!r}{where}; endpoints: {', '.join(whole.endpoints)}"
+
+
+def _no_stage(load: LoadRecord, stage: str | None) -> str:
+    run = dict.fromkeys(record.stage.name or "" for trial in load.trials for record in trial.stages)
+    if not run:
+        return "no stage was run"
+    missing = "no stage is measured" if stage is None else f"no stage is called {stage!r}"
+    return f"{missing}; stages: {', '.join(run)}"
+
+
+def is_metric(name: str) -> bool:
+    """Whether there is such a metric."""
+    return name in _OF_REQUESTS or name in _OF_SERVICE or _percent(name) is not None
+
+
+def _percent(name: str) -> float | None:
+    match = _PERCENTILE.fullmatch(name)
+    percent = float(match.group(1)) if match else 0.0
+    return percent if percent > 0 else None  # two digits before the point keep it below 100

@@ -1,0 +1,113 @@
+"""The HTML report: one file that asks for nothing and reads well without scripts and styles."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from pytest_loadperf import quantity
+from pytest_loadperf.errors import LoadperfError
+from pytest_loadperf.model import RunRecord
+from pytest_loadperf.report.outcome import in_words
+from pytest_loadperf.report.text import shorten, visible
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+# Where a long name may be broken, also where a policy has removed the style sheet: behind its separators, and
+# anywhere in what has none.
+_BREAK = re.compile(r"(?<=[/_.:?&=,-])(?=\w)|(?<=\S{24})(?=\S{8})")
+
+
+def render(run: RunRecord, history: Sequence[RunRecord]) -> str:
+    """The report of a run, with its trends over the runs before it."""
+    from pytest_loadperf.report.page import page_of  # pandas takes 0.3 s to import
+    from pytest_loadperf.report.trend_figures import legend
+
+    template = _environment().get_template("report.html.j2")
+    return template.render(page=page_of(run, history), trend_legend=legend())
+
+
+def write(run: RunRecord, history: Sequence[RunRecord], path: Path) -> Path:
+    """Render the report into a file, whole or not at all; LoadperfError if that can't be."""
+    text = render(run, history)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise LoadperfError(
+            f"the report could not be written to {path}: {error.strerror}; name another file with --loadperf-report"
+        ) from error
+    return path
+
+
+def templates() -> Path:
+    """The folder of templates: inside the installed package, or beside it in a checkout."""
+    installed = _PACKAGE / "templates"
+    return installed if installed.is_dir() else _PACKAGE.parent / "templates"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(templates()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters.update(
+        ms=quantity.show_ms,
+        percent=quantity.show_percent,
+        rate=quantity.show_rate_percent,
+        per_second=quantity.show_per_second,
+        bytes=quantity.show_bytes,
+        number=quantity.show_number,
+        time=_time,
+        lasted=_lasted,
+        name=_name,
+        status=in_words,
+    )
+    environment.tests["web_address"] = _is_web_address
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Every text that a template prints, its control characters and bidirectional marks made visible."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _name(text: str, limit: int = 160) -> Markup:
+    """A name that others chose: held apart from what surrounds it, breakable, its full text in the title if cut."""
+    shown = shorten(text, limit)
+    broken = Markup("<wbr>").join(_BREAK.split(shown)) if len(shown) > 24 else escape(shown)
+    title = "" if len(shown) == len(text) else Markup(' title="{}"').format(visible(text))
+    return Markup("<bdi{}>{}</bdi>").format(title, broken)
+
+
+def _time(iso: str) -> str:
+    try:
+        return quantity.show_time(iso)
+    except ValueError:  # a record that someone wrote by hand
+        return iso
+
+
+def _lasted(seconds: float) -> str:
+    """A duration in words: '38 s', '3 min 12 s'."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{quantity.show_number(seconds, 2)} s"
+
+
+def _is_web_address(text: str | None) -> bool:
+    """Whether a link to it is safe: `javascript:` and the like are shown, never linked."""
+    return text is not None and urlsplit(text).scheme in ("http", "https")

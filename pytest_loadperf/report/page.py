@@ -1,0 +1,175 @@
+"""What the HTML page shows, computed before a template is opened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_loadperf.model import LoadRecord, RunRecord, StageRecord, Summary, Trial
+from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
+from pytest_loadperf.report.charts import sparkline
+from pytest_loadperf.report.comparable import until
+from pytest_loadperf.report.distribution import Distribution, distribution
+from pytest_loadperf.report.figures import Figure, over_time
+from pytest_loadperf.report.outcome import Outcome, outcome_of
+from pytest_loadperf.report.trend import Point, Trend, endpoints_of_interest, trend
+from pytest_loadperf.report.trend_figures import over_runs
+from pytest_loadperf.result import LoadResult
+
+_LISTED = 50  # runs in a table; the charts show them all
+_SPARKS = 30
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number of a load, with what it was before."""
+
+    name: str
+    value: str
+    before: str = ""
+
+
+@dataclass(frozen=True)
+class TrialPart:
+    """One trial, and its charts."""
+
+    result: LoadResult
+    trial: Trial
+    figures: tuple[Figure, ...]
+    open: bool  # whether its charts are shown at once: the slowest trial's are
+
+
+@dataclass(frozen=True)
+class TrendPart:
+    """A load, or one of its endpoints, over the runs."""
+
+    name: str
+    trend: Trend
+    figures: tuple[Figure, ...]
+
+    @property
+    def listed(self) -> Sequence[Point]:
+        """The newest runs, newest first."""
+        return self.trend.points[: -_LISTED - 1 : -1]
+
+
+@dataclass(frozen=True)
+class LoadPart:
+    """All that is shown of one load."""
+
+    anchor: str
+    record: LoadRecord
+    result: LoadResult
+    trials: tuple[TrialPart, ...]
+    trends: tuple[TrendPart, ...]  # of the whole load, then of the endpoints that thresholds name
+    distribution: Distribution
+
+    @property
+    def trend(self) -> Trend:
+        """The whole load over the runs."""
+        return self.trends[0].trend
+
+    @property
+    def first_run(self) -> bool:
+        """Whether no earlier run has this load."""
+        return len(self.trend.points) == 1
+
+    @property
+    def stages(self) -> list[tuple[StageRecord, Summary]]:
+        """Each stage as first run, with its numbers over all trials."""
+        first = {record.stage.name: record for trial in self.record.trials for record in reversed(trial.stages)}
+        return [(first[name], summary) for name, summary in self.result.stages.items()]
+
+    @property
+    def key_figures(self) -> list[KeyFigure]:
+        """The load at a glance, each number beside the baseline's median."""
+        result, used = self.result, self.result.service
+        return [
+            KeyFigure("Requests", f"{result.requests:,}"),
+            KeyFigure("Per second", show_number(result.rps), self._before("rps")),
+            KeyFigure("Failed", show_rate_percent(result.failure_rate), self._before("failure_rate")),
+            *(
+                KeyFigure(name, show_ms(result.percentile_ms(float(name[1:]))), self._before(name))
+                for name in ("p50", "p95", "p99")
+            ),
+            KeyFigure("CPU, mean", show_percent(used.cpu_percent)),
+            KeyFigure("Memory, peak", show_bytes(used.memory_mb * 1e6 or math.nan)),
+        ]
+
+    def _before(self, metric: str) -> str:
+        median, change = self.trend.medians[metric], self.trend.change(metric)
+        if math.isnan(median):
+            return ""
+        show = {"rps": show_per_second, "failure_rate": show_rate_percent}.get(metric, show_ms)
+        by = "" if math.isnan(change) or metric == "failure_rate" else f" ({_signed(change)})"
+        return f"median {show(median)}{by}"
+
+    @property
+    def change(self) -> str:
+        """How far p95 is from the baseline's median: '48% above'; empty without a baseline."""
+        change = self.trend.change("p95")
+        return "" if math.isnan(change) else f"{abs(change):.0%} {'above' if change > 0 else 'below'}"
+
+    @property
+    def spark_values(self) -> list[float]:
+        """p95 of the newest runs that can be compared, this one last."""
+        return [point.p95 for point in self.trend.points if not point.why_apart][-_SPARKS:]
+
+    @property
+    def spark(self) -> str:
+        """The same as a small line."""
+        values = self.spark_values
+        return sparkline(values, f"p95 over the last {len(values)} comparable runs", width=200, height=32)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole page."""
+
+    run: RunRecord
+    outcome: Outcome
+    loads: tuple[LoadPart, ...]
+    runs: int  # with this one
+
+    @property
+    def requests(self) -> int:
+        """Measured requests of all loads."""
+        return sum(load.result.requests for load in self.loads)
+
+    def load(self, key: str) -> LoadPart | None:
+        """The load with this key; None if it never came to run."""
+        return next((load for load in self.loads if load.record.key == key), None)
+
+
+def _signed(change: float) -> str:
+    return "±0%" if abs(change) < 0.005 else f"{change:+.0%}"
+
+
+def page_of(run: RunRecord, history: Sequence[RunRecord]) -> Page:
+    """The page of a run, with the runs before it."""
+    loads = tuple(_load_part(run, history, load, number) for number, load in enumerate(run.loads, start=1))
+    return Page(run, outcome_of(run), loads, len(until(run, history)))
+
+
+def _load_part(run: RunRecord, history: Sequence[RunRecord], load: LoadRecord, number: int) -> LoadPart:
+    names = [None, *endpoints_of_interest(run, load)]
+    trends = [(name or load.name, trend(run, history, load.key, name)) for name in names]
+    result = LoadResult.of(load)
+    return LoadPart(
+        anchor=f"load-{number}",
+        record=load,
+        result=result,
+        trials=_trial_parts(result),
+        trends=tuple(TrendPart(name, each, tuple(over_runs(each))) for name, each in trends),
+        distribution=distribution(result, trends[0][1].baseline),
+    )
+
+
+def _trial_parts(result: LoadResult) -> tuple[TrialPart, ...]:
+    results, load = result.trials, result.record
+    slowest = max(range(len(results)), key=lambda place: results[place].p95_ms, default=0)
+    return tuple(
+        TrialPart(result, trial, tuple(over_time(trial, load.service)), place == slowest)
+        for place, (result, trial) in enumerate(zip(results, load.trials, strict=True))
+    )

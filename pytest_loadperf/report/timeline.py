@@ -1,0 +1,100 @@
+"""One trial second by second: the numbers of each second's windows, and what the service used meanwhile."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.model import Sample, Stage, Trial, Window
+from pytest_loadperf.report.numbers import percentiles_ms
+
+_TOO_SHORT_S = 0.2  # a last second of which less than this belongs to the load says nothing about rates
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """From when to when a stage lasted, in seconds since the load began."""
+
+    stage: Stage
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Second:
+    """The numbers of all endpoints in one second; latencies are NaN where no request was sent."""
+
+    at: int
+    users: float
+    rps: float
+    failures: float  # a second
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the replicas used in one second: the least, the mean and the most of one of them."""
+
+    at: int
+    cpu_percent: tuple[float, float, float]
+    memory_bytes: tuple[float, float, float]
+
+
+def stretches(trial: Trial) -> list[Stretch]:
+    """When each stage ran: until the next one began, the last one for as long as it was measured."""
+    begins = [record.began_s for record in trial.stages]
+    ends = [*begins[1:], *(record.began_s + record.summary.duration_s for record in trial.stages[-1:])]
+    return [Stretch(record.stage, begin, end) for record, begin, end in zip(trial.stages, begins, ends, strict=True)]
+
+
+def seconds_of(trial: Trial) -> list[Second]:
+    """Every second of the load, also those in which nothing was sent."""
+    by_second: defaultdict[int, list[Window]] = defaultdict(list)
+    for window in trial.windows:
+        if window.stage >= 0:
+            by_second[window.second].append(window)
+    if not by_second:
+        return []
+    end = max((stretch.end for stretch in stretches(trial)), default=math.inf)
+    return [_second(at, by_second.get(at, ()), min(1.0, end - at)) for at in range(max(by_second) + 1)]
+
+
+def _second(at: int, windows: Sequence[Window], covered: float) -> Second:
+    histogram = Histogram.merged(window.histogram for window in windows)
+    whole = covered >= _TOO_SHORT_S
+    p50, p95, p99 = percentiles_ms(histogram, (50, 95, 99))
+    return Second(
+        at=at,
+        users=max((window.users for window in windows), default=math.nan),
+        rps=sum(window.requests for window in windows) / covered if whole else math.nan,
+        failures=sum(window.failures for window in windows) / covered if whole else math.nan,
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+    )
+
+
+def usage_of(trial: Trial) -> list[Usage]:
+    """What the service used in each second in which it was sampled."""
+    by_second: defaultdict[int, list[Sample]] = defaultdict(list)
+    for sample in trial.samples:
+        by_second[math.floor(sample.at_s)].append(sample)
+    return [
+        Usage(
+            at,
+            _spread([sample.cpu_percent for sample in found]),
+            _spread([float(sample.memory_bytes) for sample in found]),
+        )
+        for at, found in sorted(by_second.items())
+        if at >= 0
+    ]
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float, float]:
+    return min(values), fmean(values), max(values)

@@ -1,0 +1,139 @@
+"""Each load's numbers over the runs: what they were, which may be compared, and where the baseline stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.judge.baseline import Baseline, Earlier, called, find
+from pytest_loadperf.judge.limits import Quantity
+from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.thresholds import Threshold, parse
+from pytest_loadperf.measure.summary import endpoint_of, summary_of
+from pytest_loadperf.model import LoadRecord, RunRecord, Status
+from pytest_loadperf.report.comparable import of_load, until, why_apart
+from pytest_loadperf.report.numbers import measured, summary_percentiles_ms
+from pytest_loadperf.report.outcome import worst
+
+METRICS = ("p50", "p95", "p99", "failure_rate", "rps")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run's numbers of one load (or one endpoint of it), in base units; NaN where nothing was sent."""
+
+    run: RunRecord
+    status: Status | None  # the gravest of its verdicts
+    why_apart: str  # why it can't be compared with the newest run; empty where it can
+    requests: int
+    p50: float
+    p95: float
+    p99: float
+    failure_rate: float
+    rps: float
+
+    @property
+    def called(self) -> str:
+        """How the run is named: its time and commit."""
+        return called(self.run)
+
+    @property
+    def branch(self) -> str:
+        """The branch it ran on, if that is known."""
+        return (self.run.commit and self.run.commit.branch) or ""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A threshold's absolute limit on one of the metrics."""
+
+    metric: str
+    value: float
+    text: str  # "< 250 ms"
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One load (or endpoint) over the runs, oldest first; the last point is the run that is reported."""
+
+    points: tuple[Point, ...]
+    baseline: Baseline
+    medians: dict[str, float]  # of the baseline's runs, by metric; NaN where there are none
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def now(self) -> Point:
+        """The run that is reported."""
+        return self.points[-1]
+
+    def change(self, metric: str) -> float:
+        """How far the run is from the baseline's median: 0.1 is a tenth above it; NaN where there is none."""
+        before = self.medians[metric]
+        return float(getattr(self.now, metric)) / before - 1 if before else float("nan")
+
+
+def trend(run: RunRecord, history: Sequence[RunRecord], key: str, endpoint: str | None = None) -> Trend:
+    """A load of `run` over the runs before it; KeyError if the run has no such load."""
+    now = next((load for load in run.loads if load.key == key), None)
+    if now is None:
+        raise KeyError(key)
+    runs = until(run, history)
+    baseline = find(runs[:-1], now, run.commit)
+    points = tuple(_point(earlier, (run, now), endpoint) for earlier in of_load(runs, key))
+    return Trend(points, baseline, _medians(points, baseline), tuple(_limits(run, key, endpoint)))
+
+
+def endpoints_of_interest(run: RunRecord, load: LoadRecord) -> list[str]:
+    """The endpoints that a threshold on this load names, and that it saw."""
+    named = dict.fromkeys(threshold.metric.endpoint for threshold, _ in _thresholds(run, load.key))
+    whole = summary_of(load)
+    return [name for name in named if name and whole and endpoint_of(whole, name)]
+
+
+def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
+    run, load = earlier
+    summary = measured(load, endpoint)
+    p50, p95, p99 = summary_percentiles_ms(summary, (50, 95, 99))
+    return Point(
+        run=run,
+        status=worst([verdict for test in run.tests for verdict in test.verdicts if verdict.load == load.key]),
+        why_apart=why_apart(earlier, newest),
+        requests=summary.requests,
+        p50=p50,
+        p95=p95,
+        p99=p99,
+        failure_rate=summary.failure_rate,
+        rps=summary.rps,
+    )
+
+
+def _medians(points: Sequence[Point], baseline: Baseline) -> dict[str, float]:
+    frame = pd.DataFrame(
+        [[point.run.id, *(getattr(point, metric) for metric in METRICS)] for point in points],
+        columns=pd.Index(["run", *METRICS]),
+    )
+    chosen = frame["run"].isin([run.id for run, _ in baseline.loads])
+    medians = frame.loc[chosen, list(METRICS)].median()
+    return {metric: float(medians[metric]) for metric in METRICS}
+
+
+def _limits(run: RunRecord, key: str, endpoint: str | None) -> Iterator[Limit]:
+    """What the run's thresholds demand of the whole load (or of the endpoint) in so many words."""
+    for threshold, text in _thresholds(run, key):
+        metric, limit = threshold.metric, threshold.limit
+        if isinstance(limit, Quantity) and metric.name in METRICS and metric == Metric(metric.name, endpoint):
+            yield Limit(metric.name, limit.value(metric.kind), text)
+
+
+def _thresholds(run: RunRecord, key: str) -> Iterator[tuple[Threshold, str]]:
+    """The thresholds on a load with their limits as shown; one written for another version is passed over."""
+    for test in run.tests:
+        for verdict in test.verdicts:
+            if verdict.load == key:
+                try:
+                    yield parse(verdict.threshold), verdict.limit
+                except UsageFault:
+                    continue

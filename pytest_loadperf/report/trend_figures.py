@@ -1,0 +1,109 @@
+"""The charts of a load's numbers over the runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_loadperf.quantity import moment, show_ms, show_per_second, show_rate_percent
+from pytest_loadperf.report.charts import Chart, swatch
+from pytest_loadperf.report.figures import Figure
+from pytest_loadperf.report.layers import Dot, Dots, Layer, Line, Rule
+from pytest_loadperf.report.outcome import in_words
+from pytest_loadperf.report.scale import Axis, linear, thin
+from pytest_loadperf.report.text import shorten
+from pytest_loadperf.report.trend import Point, Trend
+
+_COLUMNS = 60  # a small chart shows at most three runs in each: the best, the worst and the failed ones
+_FAR = 3  # a limit further than this many times the largest value is named, not drawn: it would flatten the curve
+
+
+@dataclass(frozen=True)
+class _Metric:
+    name: str
+    title: str
+    show: Callable[[float], str]
+    least: float = 0.0  # what the axis shows at least
+
+
+_SHOWN = (
+    _Metric("p95", "p95", show_ms),
+    _Metric("failure_rate", "Failure rate", show_rate_percent, least=0.01),
+    _Metric("rps", "Requests a second", show_per_second),
+)
+
+
+def over_runs(trend: Trend) -> list[Figure]:
+    """A small chart for each of p95, failure rate and throughput."""
+    return [_figure(trend, metric) for metric in _SHOWN]
+
+
+def legend() -> list[tuple[str, str]]:
+    """What the marks in these charts mean."""
+    return [
+        (swatch(Dot(0, 0, ink="blue")), "comparable run"),
+        (swatch(Dot(0, 0, ink="vermillion", shape="diamond")), "a threshold of this load broke"),
+        (swatch(Dot(0, 0, ink="grey", hollow=True)), "not comparable: other machine, set-up or branch"),
+        (swatch(Dot(0, 0, ink="black", hollow=True, size=5)), "this run"),
+    ]
+
+
+def _figure(trend: Trend, metric: _Metric) -> Figure:
+    values = [float(getattr(point, metric.name)) for point in trend.points]
+    peak = max((value for value in values if math.isfinite(value)), default=0.0)
+    limits = [limit for limit in trend.limits if limit.metric == metric.name]
+    near = [limit for limit in limits if limit.value <= _FAR * max(peak, metric.least)]
+    rules = [(f"limit {limit.text}", Rule("", limit.value, "vermillion", "")) for limit in near]
+    if not math.isnan(median := trend.medians[metric.name]):
+        rules.append((f"median {metric.show(median)}", Rule("", median)))
+    last = len(values) - 1
+    chart = Chart(
+        title=f"{metric.title} over {len(values)} {'run' if last == 0 else 'runs'}",
+        description=_description(trend, metric, values),
+        x=Axis(-0.5, last + 0.5, (0.0, float(last))),
+        y=linear([peak, *(rule.value for _, rule in rules)], count=3, least=metric.least),
+        layers=[*(rule for _, rule in rules), *_marks(trend.points, values, metric)],
+        show_x=lambda place: "this run" if place == last else f"{moment(trend.points[0].run.started_at):%-d %b %Y}",
+        show_y=metric.show,
+        height=110,
+        left=13,
+        right=2,
+    )
+    far = [f"limit {limit.text}, beyond the chart" for limit in limits if limit not in near]
+    return Figure(metric.title, chart.svg(), tuple((swatch(rule), name) for name, rule in rules), "; ".join(far))
+
+
+def _marks(points: Sequence[Point], values: Sequence[float], metric: _Metric) -> list[Layer]:
+    """A line through the comparable runs, and a dot for each run (for the telling ones, where they are many)."""
+    placed = [(float(place), value) for place, value in enumerate(values)]
+    same = [(place, value) for place, value in placed if not points[int(place)].why_apart]
+    apart = [(place, value) for place, value in placed if points[int(place)].why_apart]
+    failed = [(place, value) for place, value in same if points[int(place)].status in ("broken", "regressed")]
+    kept = sorted({*thin(same, _COLUMNS), *thin(failed, _COLUMNS), *thin(apart, _COLUMNS), placed[-1]})
+    dots = [_dot(points[int(place)], place, value, metric) for place, value in kept]
+    ring = Dot(*placed[-1], ink="black", hollow=True, size=5)
+    return [Line("comparable runs", thin(same, _COLUMNS), "grey", width=1), Dots([ring, *dots])]
+
+
+def _dot(point: Point, place: float, value: float, metric: _Metric) -> Dot:
+    title = [f"{metric.title} {metric.show(value)}", point.called]
+    if point.run.commit and point.run.commit.subject:
+        title.append(shorten(point.run.commit.subject, 80))
+    if point.status:
+        title.append(in_words(point.status))
+    text = "\n".join([*title, *([f"not comparable: {shorten(point.why_apart, 120)}"] if point.why_apart else [])])
+    if point.why_apart:
+        return Dot(place, value, text, "grey", hollow=True, size=2.5)
+    if point.status in ("broken", "regressed"):
+        return Dot(place, value, text, "vermillion", shape="diamond", size=2.5)
+    return Dot(place, value, text, "blue", size=2.5)
+
+
+def _description(trend: Trend, metric: _Metric, values: Sequence[float]) -> str:
+    found = [value for value in values if math.isfinite(value)]
+    if not found:
+        return "No requests in any run."
+    span = f"Between {metric.show(min(found))} and {metric.show(max(found))}, {metric.show(values[-1])} in this run"
+    median = trend.medians[metric.name]
+    return f"{span}." if math.isnan(median) else f"{span}, {metric.show(median)} in the median of the baseline."

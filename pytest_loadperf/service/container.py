@@ -1,0 +1,99 @@
+"""Containers as a running service, whoever started them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.model import Sample, ServiceRecord
+from pytest_loadperf.redact import redact
+from pytest_loadperf.service.engine import in_words
+from pytest_loadperf.service.running import RunningService, with_log
+from pytest_loadperf.service.sampler import sampled
+from pytest_loadperf.service.stats import StatsMeter
+
+_LOOK_EVERY_S = 0.25  # the engine's beat is its own: each answer is taken soon after it came
+
+
+class ContainerService(RunningService):
+    """One container per replica."""
+
+    def __init__(
+        self, containers: Sequence[Container], port: int, record: ServiceRecord, secrets: Sequence[str]
+    ) -> None:
+        self.record = record
+        self._containers = containers
+        self._secrets = secrets
+        self._meters: list[StatsMeter] = []
+        self._restarts: dict[str, int] = {}
+        self.check()  # one that ended at once has no port
+        self.urls = tuple(_url(container, port) for container in containers)
+
+    def check(self) -> None:
+        """Raise ServiceError when a container ended or was restarted, with exit code, OOM flag and log."""
+        for container in self._containers:
+            with in_words(f"looking at the container {container.name}"):
+                try:
+                    container.reload()
+                except NotFound:
+                    raise ServiceError(f"the container {container.name} was removed while it was in use") from None
+            if why := self._gone(container):
+                text = redact(f"the container {container.name} ({self.record.name}) {why}", self._secrets)
+                raise with_log(ServiceError(text), self._log(container, 50))
+
+    def _gone(self, container: Container) -> str | None:
+        state = container.attrs["State"]
+        # Before it is ready, a restart policy may bring it through; afterwards a restart breaks the measurement.
+        restarts = container.attrs.get("RestartCount", 0)
+        if restarts > self._restarts.get(container.id or "", restarts):
+            return f"was restarted after it ended with exit code {state['ExitCode']}"
+        if state["Running"] or state["Restarting"]:
+            return None
+        if state["OOMKilled"]:
+            limit = container.attrs["HostConfig"]["Memory"]
+            allowed = f"its limit of {limit / 2**20:.0f} MiB" if limit else "what the machine had left"
+            return f"ended with exit code {state['ExitCode']}: OOMKilled, it needed more memory than {allowed}"
+        said = f" ({state['Error']})" if state["Error"] else ""
+        return f"ended with exit code {state['ExitCode']}{said}"
+
+    def log_tail(self, lines: int = 50) -> str:
+        """The last lines that each container wrote."""
+        if len(self._containers) == 1:
+            return self._log(self._containers[0], lines)
+        return "\n".join(f"{container.name}:\n{self._log(container, lines)}" for container in self._containers)
+
+    def _log(self, container: Container, lines: int) -> str:
+        with in_words(f"reading the log of {container.name}"):
+            return redact(container.logs(tail=lines).decode(errors="replace").rstrip(), self._secrets)
+
+    def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
+        """Samples of each container, at the engine's beat."""
+        return sampled(self._meters, began, _LOOK_EVERY_S)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """From now on it is ready: its use is measured, and a restart counts as its end."""
+        self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
+        self._meters = [StatsMeter(container) for container in self._containers]
+        try:
+            yield
+        finally:
+            for meter in self._meters:
+                meter.close()
+
+
+def _url(container: Container, port: int) -> str:
+    """Where the container's port is published on this machine's loopback."""
+    for published in container.ports.get(f"{port}/tcp") or ():
+        if published["HostIp"] == "127.0.0.1":
+            return f"http://127.0.0.1:{published['HostPort']}"
+    raise ServiceError(f"the engine published no port of {container.name} for {port}/tcp")
+
+
+def hint_for(port: int) -> str:
+    """What most often keeps a container that runs from answering."""
+    return f"In a container the service has to listen on 0.0.0.0:{port}; on 127.0.0.1 nobody outside reaches it."

@@ -1,0 +1,81 @@
+"""A service in Docker: containers of one image, gone when the run is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from docker import DockerClient
+from docker.errors import NotFound
+from docker.models.containers import Container
+from docker.models.images import Image
+
+from pytest_loadperf.model import ServiceRecord
+from pytest_loadperf.quantity import size_bytes
+from pytest_loadperf.service import owner
+from pytest_loadperf.service.container import ContainerService, hint_for
+from pytest_loadperf.service.engine import Engine, in_words
+from pytest_loadperf.service.image import digest, image_for, slug
+from pytest_loadperf.service.running import RunningService
+from pytest_loadperf.service.spec import DockerSpec
+from pytest_loadperf.service.sweep import sweep
+
+_SERVICE = "pytest-loadperf.service"  # the label that all replicas of one service share
+
+
+@contextmanager
+def in_docker(spec: DockerSpec, engine: Engine, *, keep: bool, say: Callable[[str], None]) -> Iterator[RunningService]:
+    """The containers, ready to be loaded; they are gone when the context ends, unless they are to be kept."""
+    client = engine.client
+    sweep(client, say)
+    name = f"loadperf-{slug(spec.name)}-{os.getpid()}-{secrets.token_hex(3)}"
+    with image_for(spec, client, say) as image, _removed(client, name, keep, say):
+        started = time.monotonic()
+        with in_words(f"starting {spec.name}", secrets=spec.secrets):
+            containers = [_start(spec, client, image, f"{name}-{number + 1}", keep) for number in range(spec.replicas)]
+        record = ServiceRecord(
+            kind="docker", name=spec.name, digest=digest(image), limits=spec.limits, backend=engine.backend
+        )
+        service = ContainerService(containers, spec.port, record, spec.secrets)
+        service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
+        with service.watched():
+            yield service
+
+
+def _start(spec: DockerSpec, client: DockerClient, image: Image, name: str, keep: bool) -> Container:
+    memory = None if spec.memory is None else size_bytes(spec.memory, "memory")
+    container = client.containers.create(
+        image,
+        spec.command,
+        name=name,
+        environment=dict(spec.env),
+        labels={**owner.labels(keep), _SERVICE: name.rpartition("-")[0]},
+        ports={f"{spec.port}/tcp": ("127.0.0.1", 0)},  # a free port, and for this machine only
+        init=True,  # a command that is process 1 gets no signals and buries no orphans
+        nano_cpus=None if spec.cpus is None else round(spec.cpus * 1e9),
+        mem_limit=memory,
+        memswap_limit=memory,  # else as much again in swap, where latency is lost and no limit is met
+        cpuset_cpus=spec.cpuset,
+    )
+    container.start()
+    return container
+
+
+@contextmanager
+def _removed(client: DockerClient, service: str, keep: bool, say: Callable[[str], None]) -> Iterator[None]:
+    """Removes the service's containers at the end: by their label, since an interrupt may come before we know one."""
+    try:
+        yield
+    finally:
+        with in_words(f"removing the containers of {service}", "Remove them with docker rm"):
+            left = client.api.containers(all=True, filters={"label": f"{_SERVICE}={service}"})
+            if not keep:
+                for container in left:
+                    with suppress(NotFound):
+                        client.api.remove_container(container["Id"], force=True, v=True)
+            elif left:
+                names = " ".join(sorted(container["Names"][0].lstrip("/") for container in left))
+                say(f"loadperf: {service} stays up; remove it with `docker rm -f -v {names}`")

@@ -1,0 +1,51 @@
+"""A service while it runs, wherever it runs."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.model import Sample, ServiceRecord
+from pytest_loadperf.service.ready import NotReady, wait_ready
+
+
+class RunningService(ABC):
+    """What is loaded: where it answers, whether it lives, and what it uses."""
+
+    urls: tuple[str, ...]  # one per replica
+    record: ServiceRecord
+
+    @property
+    def url(self) -> str:
+        """The first replica's address."""
+        return self.urls[0]
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise ServiceError, with the end of the log as a note, when the service is gone."""
+
+    @abstractmethod
+    def log_tail(self, lines: int = 50) -> str:
+        """The last lines that the service wrote, secrets redacted."""
+
+    @abstractmethod
+    def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
+        """Adds a Sample per replica and second to the list; `began` is the load's begin by `time.monotonic()`."""
+
+    def wait_ready(self, ready: str, timeout_s: float, started: float, advice: str = "") -> None:
+        """Wait until every replica answers, `timeout_s` at most for each, and record how long it took all."""
+        for url in self.urls:
+            try:
+                wait_ready(url + ready, timeout_s, self.check, self.record.name, advice=advice)
+            except NotReady as error:
+                raise with_log(error, self.log_tail()) from None
+        self.record = replace(self.record, started_in_s=round(time.monotonic() - started, 3))
+
+
+def with_log(error: ServiceError, log: str) -> ServiceError:
+    """The error with the end of the service's log as a note."""
+    error.add_note(f"the end of its log:\n{log}" if log.strip() else "it wrote no log")
+    return error

@@ -1,0 +1,68 @@
+"""What a container uses, as the engine tells it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+from typing import Any
+
+from docker.models.containers import Container
+
+from pytest_loadperf.service.sampler import Reading
+
+
+class StatsMeter:
+    """Listens to one container's statistics, once a second and at the engine's beat, from its making until closed.
+
+    Opened with the load, the stream would give its first answer up to a second late.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._closed = False
+        self._heard: tuple[Reading, ...] = ()  # the last two
+        threading.Thread(target=self._listen, name="loadperf-stats", daemon=True).start()
+
+    def begin(self) -> Reading | None:
+        """How things should stand now, if the container went on as it did between the last two answers."""
+        if not self._heard:
+            return None
+        first, last = self._heard[0], self._heard[-1]
+        now = time.monotonic()
+        rate = (last.cpu_s - first.cpu_s) / (last.at - first.at) if last.at > first.at else 0.0
+        return Reading(now, last.cpu_s + rate * (now - last.at), last.memory_bytes)
+
+    def latest(self) -> Reading | None:
+        """The last answer."""
+        return self._heard[-1] if self._heard else None
+
+    def close(self) -> None:
+        """Stop listening, with the next answer at the latest."""
+        self._closed = True
+
+    def _listen(self) -> None:
+        try:
+            answers: Any = self._container.stats(stream=True, decode=True)
+            with closing(answers):
+                for answer in answers:
+                    if self._closed:
+                        return
+                    if (reading := reading_of(answer)) is not None:
+                        self._heard = (*self._heard[-1:], reading)
+        except Exception:
+            # The container, the engine or the connection is gone, each with an error of its own library: `check`
+            # tells of it, and a load does not break for want of samples.
+            return
+
+
+def reading_of(answer: dict[str, Any]) -> Reading | None:
+    """One answer of the engine's statistics; None for a container that has ended."""
+    memory = answer.get("memory_stats", {})
+    if "usage" not in memory:
+        return None
+    details = memory.get("stats", {})
+    # Files that were read once are the kernel's to drop, and `docker stats` does not count them either.
+    unused = details.get("total_inactive_file", details.get("inactive_file", 0))  # cgroup v1, v2
+    cpu_s = answer["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+    return Reading(time.monotonic(), cpu_s, max(0, memory["usage"] - unused))

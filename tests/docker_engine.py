@@ -1,0 +1,24 @@
+"""The Docker engine of tests that need one: without it they skip, or fail where LOADPERF_REQUIRE_DOCKER=1 says so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_loadperf.service.engine import Engine, EngineMissing, connect
+
+BASE_IMAGE = "python:3.11-slim-bookworm"
+
+
+def the_engine() -> Iterator[Engine]:
+    """What a fixture yields from: the engine, or the end of the test that asks for it."""
+    try:
+        engine = connect()
+    except EngineMissing as missing:
+        if os.environ.get("LOADPERF_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"LOADPERF_REQUIRE_DOCKER=1, but {missing}", pytrace=False)
+        pytest.skip(f"no Docker engine answers ({missing.reason})")
+    yield engine
+    engine.client.close()

@@ -1,0 +1,58 @@
+"""Small projects of a user, run in a pytest of their own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ANSWERING = Path(__file__).with_name("answering.py")
+
+CONFTEST = f"""
+import sys
+from pytest_loadperf import process_service
+
+loadperf_service = process_service([sys.executable, {str(ANSWERING)!r}, "--port", "{{port}}"], ready="/anything")
+"""
+
+SHOPPER = """
+import pytest
+from locust import FastHttpUser, HttpUser, constant, task
+from pytest_loadperf import Stage, load
+
+class Shopper(FastHttpUser):
+    wait_time = constant(0.01)
+
+    @task
+    def search(self):
+        self.client.get("/delay/5", name="search")
+
+    @task
+    def cart(self):
+        self.client.get("/anything", name="cart")
+"""
+
+ONE_SECOND = 'Stage("rush", users=4, duration="1s")'
+
+
+class Project:
+    """A folder with a conftest and test modules."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self._pytester = pytester
+        self.path = pytester.path
+        (self.path / "conftest.py").write_text(CONFTEST)
+
+    def module(self, name: str, tests: str) -> None:
+        """A test module that has a Shopper."""
+        (self.path / f"{name}.py").write_text(SHOPPER + tests)
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        """pytest in a process of its own, with --loadperf; warnings are errors in it, too."""
+        return self._pytester.runpytest_subprocess("--loadperf", "-Werror", "-p", "no:cacheprovider", *arguments)
+
+
+def python(*arguments: str) -> list[str]:
+    """A command line of this Python."""
+    return [sys.executable, *arguments]

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from records import judged, load, run, trial, verdict, window
+
+from pytest_loadperf.cli import main
+from pytest_loadperf.history.store import open_store
+from pytest_loadperf.measure.summary import summarise
+from pytest_loadperf.model import Commit, LoadRecord, RunRecord, Stage, StageRecord
+
+Captured = pytest.CaptureFixture[str]
+
+
+def key(name: str) -> str:
+    return f"tests/test_search_perf.py::{name}"
+
+
+def small(number: int = 0, *names: str) -> RunRecord:
+    loads = [load(name, trial(seed=number, answers=0.05)) for name in names or ("rush_hour",)]
+    return run(number, loads)
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def keep(*records: RunRecord, place: str = ".loadperf") -> None:
+    for record in records:
+        open_store(place, Path.cwd()).append(record)
+
+
+# history
+
+
+def steady(name: str, failures: int = 0) -> LoadRecord:
+    """Twenty requests in ten seconds, two of them slow."""
+    summary = replace(summarise([window(0, 0, "GET", "/", 1, [10.0] * 18 + [250.0] * 2)], 10), failures=failures)
+    stage = StageRecord(Stage("rush", users=1, duration="10s"), 0.0, summary)
+    return load(name, replace(trial(answers=0.01), stages=(stage,)))
+
+
+def test_history_lists_every_run_and_load_the_newest_last(capsys: Captured) -> None:
+    verdicts = (verdict(load=key("night")), verdict(load=key("night"), status="no_baseline"))
+    test = judged("test_night", "passed", *verdicts)
+    first = replace(run(0, [steady("rush_hour"), steady("night")], [test]), id="a1", commit=Commit("9e3779b97", "main"))
+    test = judged("test_rush", "failed", verdict(status="broken"), verdict())
+    second = replace(run(1, [steady("rush_hour", failures=3)], [test]), id="b2", commit=None)
+    third = replace(run(2, []), id="c3", commit=Commit("0123456789", dirty=True))
+    keep(third, second, first)
+    assert main(["history"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines() == [
+        "time                  run  commit    branch  load       requests  failed    p50     p95  rps  verdict",
+        "2026-09-01 08:00 UTC  a1   9e3779b   main    rush_hour        20      0%  10 ms  250 ms  2/s  -",
+        "2026-09-01 08:00 UTC  a1   9e3779b   main    night            20      0%  10 ms  250 ms  2/s  no_baseline",
+        "2026-09-01 20:00 UTC  b2   -         -       rush_hour        20     15%  10 ms  250 ms  2/s  broken",
+        "2026-09-02 08:00 UTC  c3   0123456+  -       -                 -       -      -       -    -  -",
+    ]
+
+
+def test_history_as_json_is_for_programs(capsys: Captured) -> None:
+    idle = replace(small(), loads=(replace(load("idle"), trials=()),))
+    keep(small(1), idle)
+    assert main(["history", "--json"]) == 0
+    empty, full = json.loads(capsys.readouterr().out)
+    assert empty["loads"] == [
+        {
+            **{"key": key("idle"), "name": "idle", "requests": 0, "failure_rate": None},
+            **{"p50_ms": None, "p95_ms": None, "rps": None, "verdict": None},
+        }
+    ]
+    assert full["id"] == run(1).id
+    assert (full["started_at"], full["branch"]) == ("2026-09-01T20:00:00+00:00", "main")
+    assert full["loads"][0]["requests"] > 0
+    assert full["loads"][0]["verdict"] == "ok"
+
+
+def test_an_empty_history_says_how_to_fill_it(capsys: Captured, tmp_path: Path) -> None:
+    assert main(["history"]) == 0
+    assert capsys.readouterr().out == f"no runs in {tmp_path}/.loadperf yet; `pytest --loadperf` adds one\n"
+    assert main(["history", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert not (tmp_path / ".loadperf").exists()
+
+
+def test_a_history_elsewhere_is_read_where_it_is(capsys: Captured) -> None:
+    keep(small(), place="memory://cli")
+    assert main(["history", "--history", "memory://cli"]) == 0
+    assert small().id in capsys.readouterr().out
+
+
+def test_a_file_that_can_not_be_read_is_a_warning_beside_the_rest(capsys: Captured, tmp_path: Path) -> None:
+    keep(small())
+    (tmp_path / ".loadperf/runs/x.json").write_text("{}")
+    assert main(["history"]) == 0
+    out, err = capsys.readouterr()
+    assert small().id in out
+    assert err == (
+        f"pytest-loadperf: warning: left out of the history: {tmp_path}/.loadperf/runs/x.json is no record of "
+        "pytest-loadperf: it has no format version\n"
+    )
+
+
+def test_a_history_that_can_not_be_read_is_an_error(capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / ".loadperf").write_text("in the way")
+    assert main(["history"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"pytest-loadperf: the history {tmp_path}/.loadperf can't be read (Not a directory), "
+        "so there is nothing to compare with\n",
+    )
+
+
+# report
+
+
+def test_report_writes_the_page_of_the_newest_run(capsys: Captured, tmp_path: Path) -> None:
+    keep(small(0), small(1, "night"))
+    assert main(["report"]) == 0
+    assert capsys.readouterr().out == ".loadperf/report.html\n"
+    page = (tmp_path / ".loadperf/report.html").read_text(encoding="utf-8")
+    assert "night" in page
+    assert page.lstrip().lower().startswith("<!doctype html>")
+
+
+def test_report_writes_the_page_of_the_run_that_is_named(capsys: Captured, tmp_path: Path) -> None:
+    keep(small(0), small(1, "night"))
+    assert main(["report", "--run", small(0).id, "--output", "pages/old.html"]) == 0
+    assert capsys.readouterr().out == "pages/old.html\n"
+    assert "rush_hour" in (tmp_path / "pages/old.html").read_text(encoding="utf-8")
+
+
+def test_report_of_an_unknown_run_names_the_newest(capsys: Captured, tmp_path: Path) -> None:
+    keep(small(0), small(1))
+    assert main(["report", "--run", "x"]) == 1
+    assert capsys.readouterr().err == (
+        f"pytest-loadperf: no run 'x' in {tmp_path}/.loadperf; the newest are {run(0).id}, {run(1).id} "
+        "(`pytest-loadperf history` lists all)\n"
+    )
+
+
+def test_report_of_an_empty_history_says_how_to_fill_it(capsys: Captured, tmp_path: Path) -> None:
+    assert main(["report"]) == 1
+    assert capsys.readouterr().err == (
+        f"pytest-loadperf: no runs in {tmp_path}/.loadperf yet; `pytest --loadperf` adds one\n"
+    )
+
+
+def test_a_report_that_can_not_be_written_is_an_error(capsys: Captured) -> None:
+    keep(small())
+    assert main(["report", "--output", ".loadperf/runs"]) == 1
+    assert capsys.readouterr().err == (
+        "pytest-loadperf: the report .loadperf/runs can't be written: Is a directory; give --output PATH\n"
+    )
+
+
+# the command line
+
+
+def test_the_version_is_the_package_s(capsys: Captured) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"pytest-loadperf {version('pytest-loadperf')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "pytest-loadperf: the following arguments are required: COMMAND"),
+        (["histry"], "invalid choice: 'histry'"),
+        (["history", "--jsn"], "unrecognized arguments: --jsn"),
+        (["report", "--run"], "pytest-loadperf report: argument --run: expected one argument"),
+    ],
+)
+def test_a_command_line_that_can_not_be_meant_exits_as_pytest_does(
+    capsys: Captured, arguments: list[str], reason: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 4
+    err = capsys.readouterr().err
+    assert err.startswith("usage: pytest-loadperf")
+    assert reason in err
+
+
+def test_a_place_without_its_driver_is_an_error(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    assert main(["history", "--history", "s3://bucket/x"]) == 1
+    assert capsys.readouterr().err.endswith("needs a package that is not installed: Install s3fs to access S3\n")
+
+
+def test_a_list_of_runs_loads_no_report_and_no_locust(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pytest_loadperf.cli import main; main(['history']); "
+        "assert not {'locust', 'gevent', 'pandas', 'jinja2', 'fsspec', 'docker'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

@@ -1,0 +1,172 @@
+"""What is shipped, what it asks for, and who may import what."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytest_loadperf
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(pytest_loadperf.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# The modules that only the generator's process loads.
+CHILD = {
+    "generator/child.py",
+    "generator/load.py",
+    "generator/stages.py",
+    "generator/unanswered.py",
+    "generator/users.py",
+}
+
+# One owner for each third-party package; an entry that ends in a slash is a whole room.
+OWNERS = {
+    "docker": {"service/"},
+    "requests": {"service/"},
+    "locust": CHILD,
+    "gevent": CHILD,
+    "geventhttpclient": CHILD,
+    "fsspec": {"history/store.py"},
+    "pandas": {"report/trend.py", "history/frame.py"},
+    "jinja2": {"report/html.py"},
+    "markupsafe": {"report/html.py"},
+    "scipy": {"judge/statistics.py"},
+    "tqdm": {"report/progress.py"},
+    "psutil": {"service/", "history/environment.py", "generator/"},
+    "pytest": {
+        *("plugin.py", "fixtures.py", "options.py", "session.py", "loading.py", "judging.py"),
+        *("scheduling.py", "distribution.py", "report/progress.py"),
+    },
+    "xdist": {"scheduling.py"},  # present or not
+}
+STANDARD_LIBRARY_ONLY = ("model.py", "errors.py", "codec.py", "quantity.py", "measure/")
+HEAVY = ["locust", "gevent", "pandas", "numpy", "scipy", "docker", "requests", "jinja2", "fsspec", "tqdm", "psutil"]
+
+
+@pytest.fixture(scope="session")
+def project() -> dict[str, Any]:
+    declared: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return declared
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    if not (ROOT / "pytest_loadperf").is_dir():
+        pytest.skip("there is no checkout to build a wheel from")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return zipfile.ZipFile(built)
+
+
+def test_the_wheel_holds_the_package_and_the_templates_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    modules = {f"pytest_loadperf/{path.relative_to(PACKAGE)}" for path in MODULES}
+    templates = {f"pytest_loadperf/{path.relative_to(ROOT)}" for path in (ROOT / "templates").rglob("*.*")}
+    assert shipped == {*modules, *templates, "pytest_loadperf/py.typed"}
+
+
+def test_the_wheel_brings_its_entry_points_and_its_licence(wheel: zipfile.ZipFile, project: dict[str, Any]) -> None:
+    info = f"pytest_loadperf-{project['version']}.dist-info"
+    points = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "[pytest11]\nloadperf = pytest_loadperf.plugin\n" in points
+    assert "[console_scripts]\npytest-loadperf = pytest_loadperf.cli:main\n" in points
+    assert "MIT License" in wheel.read(f"{info}/licenses/LICENSE").decode()
+
+
+def bounds(requirements: list[str]) -> dict[str, str]:
+    """The lower bound of each requirement that has one."""
+    found = (re.match(r"([\w-]+)>=([\w.]+)", requirement) for requirement in requirements)
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_the_environment_of_lower_bounds_installs_exactly_these(project: dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    declared = bounds([*project["dependencies"], *extras["xdist"], *extras["example"], *extras["test"]])
+    pins = re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "tox-lowest.txt").read_text(), re.MULTILINE)
+    assert dict(pins) == declared
+
+
+def test_every_dependency_has_a_lower_bound(project: dict[str, Any]) -> None:
+    assert len(bounds(project["dependencies"])) == len(project["dependencies"])
+
+
+def test_the_example_runs_on_the_same_versions_in_docker_and_without(project: dict[str, Any]) -> None:
+    listed = (ROOT / "example_service" / "requirements.txt").read_text().split()
+    assert listed == project["optional-dependencies"]["example"]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports when it runs; what only a type checker reads does not count."""
+    for node in running(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below this one, without the bodies of `if TYPE_CHECKING:`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from running(child)
+
+
+def stands_in(module: str, places: set[str] | tuple[str, ...]) -> bool:
+    return any(module == place or (place.endswith("/") and module.startswith(place)) for place in places)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_its_room_owns(path: Path) -> None:
+    module = path.relative_to(PACKAGE).as_posix()
+    for name in imports(path):
+        top = name.partition(".")[0]
+        if top in sys.stdlib_module_names or top == "pytest_loadperf":
+            continue
+        assert not stands_in(module, STANDARD_LIBRARY_ONLY), f"{module} imports {name}: standard library only there"
+        assert top in OWNERS, f"{module} imports {name}, which pyproject.toml does not bring"
+        assert stands_in(module, OWNERS[top]), f"{module} imports {name}, which belongs to {sorted(OWNERS[top])}"
+        assert top != "scipy" or name.startswith("scipy.special"), (
+            f"{module} imports {name}; only scipy.special is quick"
+        )
+
+
+def test_every_dependency_has_an_owner(project: dict[str, Any]) -> None:
+    declared = {re.split(r"\W", requirement)[0] for requirement in project["dependencies"]}
+    brought_by_these = {"gevent", "geventhttpclient", "markupsafe"}
+    assert set(OWNERS) == declared | brought_by_these | {"xdist"}
+
+
+def test_the_nouns_import_nothing_of_the_rooms() -> None:
+    for name in imports(PACKAGE / "errors.py"):
+        assert not name.startswith("pytest_loadperf.")
+    for name in imports(PACKAGE / "model.py"):
+        assert not re.match(r"pytest_loadperf\.(service|generator|judge|history|report)\b", name), name
+
+
+def test_the_plugin_loads_nothing_heavy() -> None:
+    code = "import sys, pytest_loadperf.plugin; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded.isdisjoint(HEAVY), sorted(loaded.intersection(HEAVY))
+
+
+def test_the_startup_benchmark_prints_what_it_measured(tmp_path: Path) -> None:
+    figures = tmp_path / "startup.json"
+    command = [sys.executable, "-m", "benchmarks.startup", "--quick", "--json", str(figures)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(r"median difference +-?\d+\.\d ms +\(target: at most 5 ms\)", done.stdout)
+    assert '"pairs": 5' in figures.read_text()

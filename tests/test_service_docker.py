@@ -1,0 +1,350 @@
+"""A service in Docker, with a real engine."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_engine import BASE_IMAGE, the_engine
+from owning import TELLING
+from service_asking import told
+
+from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.service.choose import start
+from pytest_loadperf.service.engine import Engine
+from pytest_loadperf.service.spec import DockerSpec
+
+pytestmark = pytest.mark.docker
+
+IN_MEMORY = "import time; kept = []\nwhile True: kept.append(bytearray(2**20)); time.sleep(0.001)"
+
+
+@pytest.fixture(autouse=True)
+def engine() -> Iterator[Engine]:
+    yield from the_engine()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def spec(*words: str, **fields: Any) -> DockerSpec:
+    command = ["python", "-c", TELLING.read_text(), "8000", *words]
+    return DockerSpec(**{"image": BASE_IMAGE, "command": command, "port": 8000, **fields})
+
+
+def python(code: str, **fields: Any) -> DockerSpec:
+    return spec(command=["python", "-c", code], **fields)
+
+
+def failure(asked: DockerSpec, said: list[str] | None = None) -> tuple[str, str]:
+    """What the error of a service that does not start says, and its notes."""
+    with pytest.raises(ServiceError) as raised, start(asked, say=[].append if said is None else said.append):
+        pytest.fail("it started")
+    assert raised.value.__cause__ is None
+    return str(raised.value), "\n".join(getattr(raised.value, "__notes__", ()))
+
+
+def of_this_process(engine: Engine) -> list[Any]:
+    """The containers that this test has up."""
+    found = engine.client.containers.list(all=True, filters={"label": "pytest-loadperf=1"}, ignore_removed=True)
+    return [one for one in found if f":{os.getpid()}:" in one.labels["pytest-loadperf.owner"]]
+
+
+def test_it_serves_on_the_loopback_alone_and_is_gone_at_the_end(engine: Engine) -> None:
+    with start(spec(), say=print) as service:
+        (container,) = of_this_process(engine)
+        (port,) = container.ports["8000/tcp"]
+
+        assert told(service.url)["argv"] == ["8000"]
+        assert port["HostIp"] == "127.0.0.1"
+        assert service.urls == (f"http://127.0.0.1:{port['HostPort']}",)
+        assert re.fullmatch(rf"loadperf-python-3-11-slim-bookworm-{os.getpid()}-[0-9a-f]{{6}}-1", container.name)
+        assert container.attrs["HostConfig"]["RestartPolicy"]["Name"] in ("", "no")
+        assert container.attrs["HostConfig"]["Init"] is True
+    assert of_this_process(engine) == []
+
+
+def test_the_record_says_what_ran_and_how_soon_it_was_ready(engine: Engine) -> None:
+    with start(spec(cpus=0.5, memory="128m"), say=print) as service:
+        record = service.record
+    image = engine.client.images.get(BASE_IMAGE)
+
+    assert (record.kind, record.name) == ("docker", BASE_IMAGE)
+    assert record.digest == (image.attrs["RepoDigests"] or [image.id])[0]
+    assert record.limits == {"cpus": "0.5", "memory": "128m"}
+    assert record.backend == f"docker {engine.client.version()['Version'].split('.')[0]}"
+    assert record.fallback_from is None
+    assert record.started_in_s is not None
+    assert 0.05 < record.started_in_s < 10
+
+
+def test_environment_and_a_command_in_one_string() -> None:
+    with start(spec(command="python -m http.server 8000"), say=print) as service:
+        assert service.url
+    with start(spec("x y", env={"COLOUR": "green"}), say=print) as service:
+        said = told(service.url)
+
+    assert said["argv"] == ["8000", "x y"]
+    assert said["env"]["COLOUR"] == "green"
+
+
+def test_limits_are_the_containers(engine: Engine) -> None:
+    with start(spec(cpus=0.5, memory="64m", cpuset="0"), say=print):
+        (container,) = of_this_process(engine)
+    host = container.attrs["HostConfig"]
+
+    assert host["NanoCpus"] == 500_000_000
+    assert host["Memory"] == 64 * 2**20
+    assert host["CpusetCpus"] == "0"
+
+
+def test_replicas_are_containers_with_an_address_each(engine: Engine) -> None:
+    with start(spec(replicas=2), say=print) as service:
+        hosts = {told(url)["env"]["HOSTNAME"] for url in service.urls}
+
+        assert len(set(service.urls)) == 2
+        assert hosts == {container.id[:12] for container in of_this_process(engine)}
+        assert service.record.limits == {"replicas": "2"}
+        assert re.findall(r"^(loadperf-.*-[12]):$", service.log_tail(), re.MULTILINE)
+    assert of_this_process(engine) == []
+
+
+def test_samples_hold_cpu_and_memory_of_every_replica_from_the_first_second_on() -> None:
+    with start(spec("burn", replicas=2, cpus=0.25), say=print) as service:
+        time.sleep(2.2)  # the stage before
+        with service.sampling(time.monotonic()) as samples:
+            time.sleep(3)
+            ended = time.monotonic()
+        assert time.monotonic() - ended < 0.2
+
+    for replica in (0, 1):
+        own = [sample for sample in samples if sample.replica == replica]
+        assert own[0].at_s <= 1.3
+        assert len(own) == 3
+        assert all(15 < sample.cpu_percent < 35 for sample in own)
+        assert all(2e6 < sample.memory_bytes < 100e6 for sample in own)
+
+
+def test_sampling_a_container_that_died_raises_nothing(engine: Engine) -> None:
+    with start(spec(), say=print) as service:
+        time.sleep(1.2)
+        with service.sampling(time.monotonic()) as samples:
+            (container,) = of_this_process(engine)
+            container.kill()
+            time.sleep(1.5)
+        with pytest.raises(ServiceError, match="ended with exit code 137"):
+            service.check()
+    assert len(samples) <= 1
+
+
+def test_a_container_that_is_removed_by_others_is_reported(engine: Engine) -> None:
+    with start(spec(), say=print) as service:
+        (container,) = of_this_process(engine)
+        container.remove(force=True)
+        with pytest.raises(ServiceError, match=rf"the container {container.name} was removed while it was in use"):
+            service.check()
+
+
+def test_a_container_that_ends_at_once_is_reported_at_once_with_code_and_log(engine: Engine) -> None:
+    began = time.monotonic()
+    text, notes = failure(python("import sys; print('no database'); sys.exit(3)", timeout="30s"))
+
+    assert time.monotonic() - began < 10
+    assert re.fullmatch(rf"the container loadperf-\S+-1 \({BASE_IMAGE}\) ended with exit code 3", text)
+    assert notes == "the end of its log:\nno database"
+    assert of_this_process(engine) == []
+
+
+def test_a_container_that_needs_more_memory_than_it_may_is_reported_so() -> None:
+    text, _ = failure(python(IN_MEMORY, memory="32m"))
+
+    assert text.endswith("ended with exit code 137: OOMKilled, it needed more memory than its limit of 32 MiB")
+
+
+def test_one_that_never_gets_ready_is_reported_with_what_it_answered_and_its_log(engine: Engine) -> None:
+    text, notes = failure(spec(ready="/broken", timeout="500ms"))
+
+    assert re.search(r"was not ready within 0\.5 s: GET http://127.0.0.1:\d+/broken got status 503", text)
+    assert notes.startswith("the end of its log:\ntelling nothing\n")
+    assert of_this_process(engine) == []
+
+
+def test_one_that_listens_on_its_own_loopback_is_told_why_nobody_reaches_it() -> None:
+    text, _ = failure(spec(command="python -m http.server 8000 --bind 127.0.0.1", timeout="1s"))
+
+    assert "got a connection that closed without an answer" in text
+    assert text.endswith(
+        "In a container the service has to listen on 0.0.0.0:8000; on 127.0.0.1 nobody outside reaches it."
+    )
+
+
+def test_an_interrupt_leaves_no_container(engine: Engine) -> None:
+    def run() -> None:
+        with start(spec(), say=print):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert of_this_process(engine) == []
+
+
+def test_a_command_that_the_image_does_not_have_is_reported() -> None:
+    text, notes = failure(spec(command="sorve --port 8000"))
+
+    assert text.endswith("ended with exit code 127")
+    assert "exec sorve failed: No such file or directory" in notes
+
+
+def test_what_the_engine_refuses_is_said_in_its_words(engine: Engine) -> None:
+    text, _ = failure(spec(cpuset="999"))
+
+    assert re.match(rf"starting {BASE_IMAGE} failed: Requested CPUs are not available", text)
+    assert of_this_process(engine) == []
+
+
+def test_a_missing_image_is_reported_with_what_to_do(said: list[str]) -> None:
+    text, _ = failure(DockerSpec(image="loadperf.invalid/shop:1", port=80), said)
+
+    assert text.startswith("the image loadperf.invalid/shop:1 is not on this machine, and pulling it failed: ")
+    assert text.endswith(
+        ". Correct image=, log in to its registry (docker login), or give the folder to build it from with build="
+    )
+    assert said == ["loadperf: pulling loadperf.invalid/shop:1"]
+
+
+def test_an_image_name_that_is_none_is_reported() -> None:
+    text, _ = failure(DockerSpec(image="Shop:Latest:1", port=80))
+
+    assert re.match(r"looking for the image Shop:Latest:1 failed: .*invalid reference format.*\. Correct image=", text)
+
+
+def test_a_kept_service_stays_up_and_the_command_that_removes_it_is_said(engine: Engine, said: list[str]) -> None:
+    with start(spec(), keep=True, say=said.append) as service:
+        (container,) = of_this_process(engine)
+    try:
+        assert told(service.url)
+        assert said == [f"loadperf: {container.name[:-2]} stays up; remove it with `docker rm -f -v {container.name}`"]
+        assert container.labels["pytest-loadperf.keep"] == "1"
+    finally:
+        container.remove(force=True)
+
+
+def test_secrets_of_the_environment_are_in_no_text() -> None:
+    env = {"SECRET": "hunter22"}
+    with start(spec("hunter22", env=env), say=print) as service:
+        seen = [repr(service.record), service.log_tail()]
+    seen += failure(python("import os; print(os.environ['SECRET']); print(undefined)", env=env))
+    seen += failure(spec(command="hunter22", env=env))
+
+    assert seen[1].startswith("telling ***")
+    assert not [text for text in seen if "hunter22" in text]
+
+
+class TestBuild:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, engine: Engine) -> Iterator[Path]:
+        folder = tmp_path / "Shop Service"
+        folder.mkdir()
+        (folder / "telling.py").write_text(TELLING.read_text())
+        yield folder
+        for image in engine.client.images.list("loadperf/shop-service"):
+            engine.client.images.remove(image.id, force=True)
+
+    @staticmethod
+    def dockerfile(folder: Path, *lines: str, name: str = "Dockerfile") -> None:
+        first, last = f"FROM {BASE_IMAGE} AS base", 'CMD ["python", "/telling.py", "8000"]'
+        (folder / name).write_text("\n".join([first, "COPY . /", *lines, last]))
+
+    def test_the_output_is_shown_as_it_comes(self, folder: Path, engine: Engine, said: list[str]) -> None:
+        self.dockerfile(folder, "RUN echo one && sleep 0.5 && echo two")
+        times: dict[str, float] = {}
+
+        def say(line: str) -> None:
+            said.append(line)
+            times.setdefault(line.strip(), time.monotonic())
+
+        with start(DockerSpec(build=folder, port=8000), say=say) as service:
+            assert told(service.url)["argv"] == ["8000"]
+            assert service.record.name == "Shop Service"
+            assert service.record.digest == engine.client.images.list("loadperf/shop-service")[0].id
+        assert said[0] == "loadperf: building Shop Service"
+        assert said[1].startswith("  Step 1/")
+        assert 0.4 < times["two"] - times["one"] < 3
+
+    def test_the_next_build_takes_the_layers_and_the_name(self, folder: Path, engine: Engine, said: list[str]) -> None:
+        self.dockerfile(folder)
+        digests = []
+        for change in ("", "", "changed"):
+            (folder / "change").write_text(change)
+            said.clear()
+            with start(DockerSpec(build=folder, port=8000), say=said.append) as service:
+                digests.append(service.record.digest)
+            (image,) = engine.client.images.list("loadperf/shop-service")
+            assert image.id == digests[-1]
+
+        assert digests[0] == digests[1] != digests[2]
+        assert digests[0] not in [image.id for image in engine.client.images.list(filters={"dangling": True})]
+
+    def test_dockerfile_target_and_arguments(self, folder: Path) -> None:
+        lines = ("ARG COLOUR", "ENV COLOUR=$COLOUR", 'CMD ["python", "/telling.py", "8000"]', "FROM base", "RUN false")
+        self.dockerfile(folder, *lines, name="Dockerfile.load")
+        spec = DockerSpec(
+            build=folder, dockerfile="Dockerfile.load", target="base", build_args={"COLOUR": "green"}, port=8000
+        )
+        with start(spec, say=print) as service:
+            assert told(service.url)["env"]["COLOUR"] == "green"
+
+    def test_what_dockerignore_names_is_not_sent(self, folder: Path) -> None:
+        (folder / "private").write_text("x")
+        (folder / ".dockerignore").write_text("private\n")
+        self.dockerfile(folder, "RUN test ! -e /private")
+
+        with start(DockerSpec(build=folder, port=8000), say=print) as service:
+            assert told(service.url)
+
+    def test_a_failure_names_the_step_and_shows_the_last_lines(self, folder: Path, said: list[str]) -> None:
+        self.dockerfile(folder, "RUN seq 100 && echo $0 $TOKEN && exit 7")
+        text, notes = failure(DockerSpec(build=folder, port=8000), said)
+
+        assert text == (
+            f"building {folder} failed in Step 3/5 : RUN seq 100 && echo $0 $TOKEN && exit 7: The command '/bin/sh -c "
+            "seq 100 && echo $0 $TOKEN && exit 7' returned a non-zero code: 7. Correct the Dockerfile or what it copies"
+        )
+        assert notes.splitlines()[0] == "the end of the build's output:"
+        assert notes.splitlines()[-3:-1] == ["100", "/bin/sh"]
+        assert len(notes.splitlines()) == 21
+
+    def test_a_dockerfile_that_cannot_be_read_is_reported(self, folder: Path) -> None:
+        self.dockerfile(folder, "RAN x")
+        text, _ = failure(DockerSpec(build=folder, port=8000))
+
+        assert re.search(r"unknown instruction: RAN", text)
+
+    def test_one_that_needs_buildkit_is_told_the_way_out(self, folder: Path) -> None:
+        self.dockerfile(folder, "RUN --mount=type=cache,target=/c true")
+        text, _ = failure(DockerSpec(build=folder, port=8000))
+
+        assert text.endswith(
+            "The engine's API builds without BuildKit: build it with `docker build -t NAME .` and give image='NAME'"
+        )
+
+    def test_a_folder_without_dockerfile_is_reported(self, folder: Path) -> None:
+        text, _ = failure(DockerSpec(build=folder / "nowhere", port=8000))
+
+        assert text == (
+            f"nowhere was not built: there is no {folder / 'nowhere' / 'Dockerfile'}. Correct build= or dockerfile="
+        )
+
+    def test_values_of_arguments_are_in_no_text(self, folder: Path, said: list[str]) -> None:
+        self.dockerfile(folder, "ARG TOKEN", "RUN echo $TOKEN && false")
+        text, notes = failure(DockerSpec(build=folder, build_args={"TOKEN": "hunter22"}, port=8000), said)
+
+        assert "  ***" in said
+        assert "hunter22" not in "\n".join([text, notes, *said])

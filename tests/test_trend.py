@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+from xml.etree import ElementTree
+
+import pytest
+import records
+
+from pytest_loadperf.measure.summary import summary_of
+from pytest_loadperf.model import Commit, LoadRecord, RunRecord
+from pytest_loadperf.report.comparable import until, why_apart
+from pytest_loadperf.report.trend import Limit, endpoints_of_interest, trend
+from pytest_loadperf.report.trend_figures import legend, over_runs
+
+KEY = "tests/test_search_perf.py::rush_hour"
+
+
+@pytest.fixture(scope="module")
+def earlier() -> list[RunRecord]:
+    return records.history(8)
+
+
+def p95_of(load: LoadRecord) -> float:
+    summary = summary_of(load)
+    assert summary is not None
+    return summary.p95_ms
+
+
+def on(run: RunRecord, branch: str) -> RunRecord:
+    return replace(run, commit=Commit(sha="f" * 40, branch=branch, default_branch="main"))
+
+
+def elsewhere(run: RunRecord) -> RunRecord:
+    """The same run on another machine."""
+    return replace(
+        run, loads=tuple(replace(load, fingerprint={**load.fingerprint, "cores": "8"}) for load in run.loads)
+    )
+
+
+class TestTrend:
+    def test_holds_the_numbers_of_every_run_and_this_one_last(self, earlier: Sequence[RunRecord]) -> None:
+        run = records.run(8)
+        found = trend(run, earlier, KEY)
+        assert [point.p95 for point in found.points] == [p95_of(each.loads[0]) for each in [*earlier, run]]
+        assert found.now.run is run
+
+    def test_is_the_same_whether_the_history_has_the_run_or_not(self, earlier: Sequence[RunRecord]) -> None:
+        run = records.run(8)
+        assert trend(run, [*earlier, run], KEY) == trend(run, earlier, KEY)
+
+    def test_medians_are_those_of_the_baseline(self, earlier: Sequence[RunRecord]) -> None:
+        runs = [elsewhere(earlier[0]), *earlier[1:]]
+        found = trend(records.run(8), runs, KEY)
+        assert found.medians["p95"] == median(p95_of(run.loads[0]) for run in runs[1:])
+        assert found.baseline.line.startswith("median of 7 runs on main, newest ")
+        assert found.change("p95") == pytest.approx(found.now.p95 / found.medians["p95"] - 1)
+
+    def test_a_first_run_has_no_medians(self) -> None:
+        found = trend(records.run(0), [], KEY)
+        assert len(found.points) == 1
+        assert all(math.isnan(value) for value in found.medians.values())
+        assert math.isnan(found.change("p95"))
+
+    def test_a_median_of_zero_gives_no_change(self, earlier: Sequence[RunRecord]) -> None:
+        found = trend(records.run(8), earlier, KEY)
+        assert math.isnan(replace(found, medians={**found.medians, "failure_rate": 0.0}).change("failure_rate"))
+
+    def test_runs_that_can_not_be_compared_say_why(self, earlier: Sequence[RunRecord]) -> None:
+        stopped = replace(earlier[3], loads=(replace(earlier[3].loads[0], aborted="too many failures"),))
+        runs = [earlier[0], elsewhere(earlier[1]), on(earlier[2], "idea"), stopped]
+        found = trend(records.run(8), runs, KEY)
+        assert [point.why_apart for point in found.points] == ["", "cores: 8", "branch: idea", "stopped early", ""]
+
+    def test_runs_on_the_own_and_on_the_default_branch_belong_together(self, earlier: Sequence[RunRecord]) -> None:
+        runs = [earlier[0], on(earlier[1], "idea")]
+        found = trend(on(records.run(8), "idea"), runs, KEY)
+        assert [point.why_apart for point in found.points] == ["", "", ""]
+
+    def test_a_run_that_was_stopped_is_not_apart_from_itself(self) -> None:
+        load = replace(records.load(), aborted="too many failures")
+        run = records.run(0, [load])
+        assert why_apart((run, load), (run, load)) == ""
+
+    def test_one_endpoint_has_a_trend_of_its_own(self, earlier: Sequence[RunRecord]) -> None:
+        whole, one = trend(records.run(8), earlier, KEY), trend(records.run(8), earlier, KEY, "GET /search")
+        assert one.now.requests * 3 == whole.now.requests
+        assert one.medians["p95"] > whole.medians["p95"]
+
+    def test_an_endpoint_younger_than_the_load_is_missing_in_the_runs_before(self) -> None:
+        old = records.run(0, [records.load("rush_hour", replace(records.trial(), stages=()))])
+        found = trend(records.run(1), [old], KEY, "GET /search")
+        assert math.isnan(found.points[0].p95)
+        assert found.points[0].requests == 0
+
+    def test_there_is_none_of_a_load_that_did_not_run(self) -> None:
+        with pytest.raises(KeyError):
+            trend(records.run(0, []), [records.run(0)], KEY)
+
+    def test_absolute_limits_come_from_the_thresholds(self) -> None:
+        verdicts = [
+            records.verdict("p95 < 250ms"),
+            records.verdict("rps > 100/s", limit="> 100/s"),
+            records.verdict("p95 < baseline + 10%", limit="< 139 ms (126 ms + 10%)"),
+            records.verdict("p95@peak < 1s", limit="< 1000 ms"),
+            records.verdict("p95[GET /search] < 0.3s", limit="< 300 ms"),
+            records.verdict("the load runs to its end", limit=""),
+            records.verdict("p99 < 5ms", limit="< 5 ms", load="another"),
+        ]
+        run = records.run(0, tests=[records.judged("test_rush_hour", "failed", *verdicts)])
+        assert trend(run, [], KEY).limits == (Limit("p95", 250, "< 250 ms"), Limit("rps", 100, "> 100/s"))
+        assert trend(run, [], KEY, "GET /search").limits == (Limit("p95", 300, "< 300 ms"),)
+
+    def test_endpoints_that_thresholds_name_are_of_interest_once_and_if_they_were_seen(self) -> None:
+        texts = ["p95[GET /search] < 1s", "p99[GET /search] < 1s", "p95[/gone] < 1s", "p95 < 1s"]
+        run = records.run(0, tests=[records.judged("test", "failed", *(records.verdict(text) for text in texts))])
+        assert endpoints_of_interest(run, run.loads[0]) == ["GET /search"]
+
+
+class TestUntil:
+    def test_orders_by_time_and_ends_with_the_run(self) -> None:
+        first, second, third = (records.run(number, []) for number in range(3))
+        assert until(third, [second, third, first]) == [first, second, third]
+
+    def test_leaves_out_what_came_later(self) -> None:
+        first, second, third = (records.run(number, []) for number in range(3))
+        assert until(second, [first, third]) == [first, second]
+
+
+class TestFiguresOverRuns:
+    def test_are_p95_failure_rate_and_throughput(self, earlier: Sequence[RunRecord]) -> None:
+        figures = over_runs(trend(records.run(8), earlier, KEY))
+        assert [figure.title for figure in figures] == ["p95", "Failure rate", "Requests a second"]
+        assert [figure.svg.count("<circle") for figure in figures] == [10, 10, 10]  # nine runs, and a ring
+
+    def test_draw_the_median_and_the_limits_and_name_them(self) -> None:
+        run = records.run(1, tests=[records.judged("test", "passed", records.verdict("p95 < 150ms", limit="< 150 ms"))])
+        p95, failures, _ = over_runs(trend(run, [records.run(0)], KEY))
+        assert [name for _, name in p95.legend] == ["limit < 150 ms", "median 113 ms"]
+        assert [name for _, name in failures.legend] == ["median 0.119%"]
+
+    def test_a_limit_far_above_all_values_is_named_instead(self) -> None:
+        run = records.run(0, tests=[records.judged("test", "passed", records.verdict("p95 < 60s", limit="< 60 s"))])
+        p95, *_ = over_runs(trend(run, [], KEY))
+        assert (p95.legend, p95.note) == ((), "limit < 60 s, beyond the chart")
+
+    def test_tell_runs_apart_by_shape_and_in_words(self, earlier: Sequence[RunRecord]) -> None:
+        broken = replace(earlier[1], tests=(records.judged("test", "failed", records.verdict(status="broken")),))
+        p95, *_ = over_runs(trend(records.run(8), [elsewhere(earlier[0]), broken, *earlier[2:]], KEY))
+        hollow = next(title for title in titles(p95.svg) if "not comparable" in title)
+        assert re.fullmatch(
+            r"p95 \d+ ms\n2026-09-01 08:00 UTC \w{7}\nChange number 0\n✓ ok\nnot comparable: cores: 8", hollow
+        )
+        diamonds = re.findall(r'<path d="M0 -[^"]*" class="ink-vermillion" fill="#d55e00"><title>([^<]*)<', p95.svg)
+        assert len(diamonds) == 1
+        assert "✗ broken" in diamonds[0]
+
+    def test_the_line_connects_comparable_runs_only(self, earlier: Sequence[RunRecord]) -> None:
+        p95, *_ = over_runs(trend(records.run(8), [*earlier[:4], elsewhere(earlier[4]), *earlier[5:]], KEY))
+        (line,) = re.findall(r'<path d="([^"]*)" class="line-grey"', p95.svg)
+        assert line.count("L") == 7  # eight of nine runs
+
+    def test_of_many_runs_keep_the_extremes_the_failed_ones_and_this_one(self, earlier: Sequence[RunRecord]) -> None:
+        many = [renamed(earlier[number % 8], number) for number in range(2000)]
+        many[777] = replace(many[777], tests=(records.judged("test", "failed", records.verdict(status="broken")),))
+        p95, *_ = over_runs(trend(records.run(4000), many, KEY))
+        assert p95.svg.count("<circle") < 200
+        assert "✗ broken" in p95.svg
+        assert titles(p95.svg)[-1].startswith("p95 113 ms")
+        assert len(p95.svg) < 60_000
+
+    def test_without_a_request_say_so(self) -> None:
+        silent = replace(records.trial(), stages=())
+        p95, *_ = over_runs(trend(records.run(0, [records.load("rush_hour", silent)]), [], KEY))
+        assert ElementTree.fromstring(p95.svg).get("aria-label") == "p95 over 1 run. No requests in any run."
+
+    def test_say_what_they_show(self, earlier: Sequence[RunRecord]) -> None:
+        p95, *_ = over_runs(trend(records.run(8), earlier, KEY))
+        label = ElementTree.fromstring(p95.svg).get("aria-label") or ""
+        assert re.fullmatch(
+            r"p95 over 9 runs\. Between \d+ ms and \d+ ms, 113 ms in this run, \d+ ms in the median of the baseline\.",
+            label,
+        )
+
+    def test_have_a_legend_of_every_mark(self) -> None:
+        assert [name for _, name in legend()] == [
+            "comparable run",
+            "a threshold of this load broke",
+            "not comparable: other machine, set-up or branch",
+            "this run",
+        ]
+
+
+def renamed(run: RunRecord, number: int) -> RunRecord:
+    at = records.run(number, [], [])
+    return replace(run, id=at.id, started_at=at.started_at, tests=())
+
+
+def titles(svg: str) -> list[str]:
+    return [title.text or "" for title in ElementTree.fromstring(svg).iter("title")]

@@ -1,0 +1,120 @@
+"""What is written wrongly ends the run with exit status 4, in words, before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+from projects import ONE_SECOND, Project
+
+RUSH = f"rush_hour = load(Shopper, {ONE_SECOND})\n"
+
+
+def refused(project: Project, *arguments: str) -> str:
+    result = project.run(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert not (project.path / ".loadperf").exists()
+    return result.stderr.str() + result.stdout.str()
+
+
+def test_a_bad_threshold_is_shown_with_a_caret(project: Project) -> None:
+    project.module("test_it", RUSH + '@pytest.mark.loadperf("p95 < 250")\ndef test_it(rush_hour): pass\n')
+    assert refused(project).strip().splitlines()[-4:] == [
+        "ERROR: test_it.py::test_it: bad threshold: a latency needs its unit",
+        "  p95 < 250",
+        "           ^",
+        "  expected ms or s, as in 250ms",
+    ] or "ERROR: test_it.py::test_it: bad threshold: a latency needs its unit\n  p95 < 250\n           ^\n" in refused(
+        project
+    )
+
+
+def test_every_fault_of_every_module_is_said_at_once(project: Project) -> None:
+    project.module("test_a", 'x = load(Shopper, Stage("calm", users=2, duration="2"))\n')
+    project.module(
+        "test_b",
+        RUSH
+        + """
+@pytest.mark.loadperf("nothing < 3", "calm.p95 < 1s", 7, limit=3)
+def test_it(rush_hour): pass
+""",
+    )
+    text = refused(project)
+    for expected in (
+        "ERROR: test_a.py:16: Stage('calm'): duration is '2'; expected a duration with its unit",
+        "ERROR: test_b.py::test_it: the loadperf marker knows no limit=; it takes thresholds as texts",
+        "ERROR: test_b.py::test_it: bad threshold: there is no metric 'nothing'",
+        "ERROR: test_b.py::test_it: 'calm.p95 < 1s' names 'calm', but the test uses no load fixture of that name",
+        "ERROR: test_b.py::test_it: 7 is no threshold; expected a text like 'p95 < 250ms'",
+    ):
+        assert expected in text
+    assert "Traceback" not in text
+
+
+def test_a_user_class_inside_a_function_is_refused(project: Project) -> None:
+    project.module(
+        "test_it",
+        f"""
+def make():
+    class Local(Shopper): pass
+    return Local
+
+x = load(make(), {ONE_SECOND})
+""",
+    )
+    assert "the class make.<locals>.Local is not at module level" in refused(project)
+
+
+def test_a_locustfile_with_a_syntax_error_is_shown_once(project: Project) -> None:
+    (project.path / "locustfile.py").write_text("class Shopper(:\n")
+    project.module("test_it", f'x = load("locustfile.py", {ONE_SECOND})\ndef test_it(x): pass\ndef test_2(x): pass\n')
+    text = refused(project)
+    assert text.count("SyntaxError") == 1
+    assert "class Shopper(:" in text
+
+
+def test_a_service_that_can_not_be_meant_is_refused(project: Project) -> None:
+    (project.path / "conftest.py").write_text(
+        'from pytest_loadperf import docker_service\nloadperf_service = docker_service(port=0, memory="lots")\n'
+    )
+    project.module("test_it", RUSH)
+    text = refused(project)
+    for expected in ("give either image=", "port is 0", "memory is 'lots'"):
+        assert expected in text
+
+
+def test_a_fallback_has_to_be_a_service(project: Project) -> None:
+    (project.path / "conftest.py").write_text(
+        "from pytest_loadperf import docker_service\n"
+        'loadperf_service = docker_service(image="x", port=1, fallback="gunicorn")\n'
+    )
+    project.module("test_it", RUSH)
+    assert "fallback is 'gunicorn'; expected process_service(…) or url_service(…)" in refused(project)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--loadperf-backend", "podman"], "'podman' is no backend; expected auto, docker or process"),
+        (["--loadperf-url", "localhost:80"], "'localhost:80' is no base address; expected one such as http://127.0.0.1"),
+        (["--loadperf-scale", "2"], "'2' is no scale; expected more than 0 and at most 1, such as 0.1"),
+        (["--loadperf-scale", "half"], "'half' is no scale; expected more than 0 and at most 1, such as 0.1"),
+    ],
+)
+def test_bad_option_values_are_refused(project: Project, arguments: list[str], said: str) -> None:
+    project.module("test_it", RUSH)
+    assert said in refused(project, *arguments)
+
+
+def test_a_bad_ini_value_is_refused(project: Project) -> None:
+    (project.path / "pytest.ini").write_text("[pytest]\nloadperf_backend = podman\n")
+    project.module("test_it", RUSH)
+    text = refused(project)
+    assert "loadperf_backend in" in text
+    assert "'podman' is no backend" in text
+
+
+def test_a_history_that_can_not_be_written_is_refused_before_the_load(project: Project) -> None:
+    (project.path / "taken").write_text("a file")
+    project.module("test_it", RUSH + "def test_it(rush_hour): pass\n")
+    text = refused(project, "--loadperf-history", "taken")
+    assert "taken" in text
+    assert "Traceback" not in text

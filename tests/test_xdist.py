@@ -1,0 +1,120 @@
+"""Under xdist: each load once, alone, and one record."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+from projects import Project
+
+pytest.importorskip("xdist")
+
+# Every test and every measured second leaves its span of the machine's monotonic clock in a file.
+SPANS = """
+import os, time
+from contextlib import contextmanager
+
+@contextmanager
+def span(kind):
+    begin = time.monotonic()
+    yield
+    with open(os.environ["SPANS"], "a") as file:
+        file.write(f"{kind} {begin} {time.monotonic()}\\n")
+"""
+
+LOADS = """
+from spans import span
+import time
+from locust import events
+
+@events.test_start.add_listener
+def begin(**_):
+    global began
+    began = time.monotonic()
+
+@events.test_stop.add_listener
+def end(**_):
+    import os
+    with open(os.environ["SPANS"], "a") as file:
+        file.write(f"load {began} {time.monotonic()}\\n")
+
+first = load(Shopper, Stage("first", users=2, duration="1s"))
+second = load(Shopper, Stage("second", users=2, duration="1s"))
+
+@pytest.mark.loadperf("p95 < 10s")
+def test_first(first): pass
+def test_first_again(first): pass
+@pytest.mark.loadperf("p95 < 10s")
+def test_second(second): pass
+"""
+
+ORDINARY = """
+import pytest, time
+from spans import span
+
+@pytest.mark.parametrize("number", range(25))
+def test_ordinary(number):
+    with span("ordinary"):
+        time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def shop(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("SPANS", str(project.path / "spans.txt"))
+    (project.path / "spans.py").write_text(SPANS)
+    for name in ("test_load_a", "test_load_b"):
+        project.module(name, LOADS)
+    for name in ("test_ordinary_a", "test_ordinary_b"):
+        (project.path / f"{name}.py").write_text(ORDINARY)
+    return project
+
+
+@pytest.mark.parametrize("arguments", [["-n2"], ["-n4", "--dist", "load"], ["-n2", "--dist", "worksteal"]])
+def test_each_load_runs_once_and_alone_and_one_record_comes_out(shop: Project, arguments: list[str]) -> None:
+    result = shop.run(*arguments)
+    result.assert_outcomes(passed=56)
+    rows = [line.split() for line in (shop.path / "spans.txt").read_text().splitlines()]
+    spans = sorted((float(begin), float(end), kind) for kind, begin, end in rows)
+    loads = [(begin, end) for begin, end, kind in spans if kind == "load"]
+    ordinary = [(begin, end) for begin, end, kind in spans if kind == "ordinary"]
+    assert (len(loads), len(ordinary)) == (4, 50)
+    assert all(before[1] <= after[0] for before, after in pairwise(loads))
+    assert not [(one, load) for one in ordinary for load in loads if one[0] < load[1] and one[1] > load[0]]
+    (kept,) = (shop.path / ".loadperf/runs").glob("*.json")
+    assert len(json.loads(kept.read_text())["loads"]) == 4
+    assert len(list((shop.path / ".loadperf").glob("*.html"))) == 1
+    result.stdout.fnmatch_lines(["test_load_?.py::first *", "saved *.json", "report *report.html"])
+
+
+def test_a_broken_threshold_is_told_by_the_controller(project: Project) -> None:
+    project.module(
+        "test_it",
+        'rush_hour = load(Shopper, Stage("rush", users=2, duration="1s"))\n'
+        '@pytest.mark.loadperf("p95 < 1ms")\ndef test_rush(rush_hour): pass\n',
+    )
+    result = project.run("-n2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*BROKEN  rush_hour  p95 < 1ms*", "FAILED test_it.py::test_rush - broken threshold*"])
+
+
+def test_what_is_written_wrongly_is_a_usage_error_here_too(project: Project) -> None:
+    project.module("test_it", '@pytest.mark.loadperf("p95 < 250")\ndef test_rush(loadperf): pass\n')
+    result = project.run("-n2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["ERROR: test_it.py::test_rush: bad threshold: a latency needs its unit"])
+
+
+def test_without_the_option_xdist_runs_as_ever(pytester: pytest.Pytester, shop: Project) -> None:
+    result = pytester.runpytest_subprocess("-n2")
+    result.assert_outcomes(passed=50, skipped=6)
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+    shop: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("tmp")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    shop.run("-n2", "-k", "ordinary").assert_outcomes(passed=50)
+    assert [path.name for path in folder.iterdir() if path.name.startswith("pytest-loadperf-")] == []
