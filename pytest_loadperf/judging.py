@@ -51,7 +51,7 @@ class Judging:
         """Read every threshold; end the run with exit status 4 where something can't be meant."""
         for item in items:
             item.stash[_THRESHOLDS] = tuple(self._thresholds(item))
-        if items and self._settings.save:
+        if not self._faults:
             self._check_history(items)
         if not self._faults:
             return
@@ -91,7 +91,7 @@ class Judging:
     def _check_history(self, items: list[pytest.Item]) -> None:
         if any("loadperf_session" in getattr(item, "fixturenames", ()) for item in items):
             try:
-                self._memory.store.check_writable()
+                self._memory.check()
             except HistoryError as error:
                 self._faults.append(str(error))
 

@@ -235,7 +235,7 @@ HUNDRED = {"GET /search": [float(time) for time in range(1, 101)]}  # 1 to 100 m
         ("rps >= 10/s", "ok", "10/s", ">= 10/s"),
         ("requests >= 1000", "broken", "100", ">= 1000"),
         ("failures <= 0", "ok", "0", "<= 0"),
-        ("failure_rate < 1%", "ok", "0%", "< 1%"),
+        ("failure_rate < 5%", "ok", "0%", "< 5%"),
     ],
 )
 def test_an_absolute_threshold_holds_or_is_broken(text: str, status: str, observed: str, limit: str) -> None:
@@ -249,6 +249,13 @@ def test_an_absolute_threshold_holds_or_is_broken(text: str, status: str, observ
 def test_an_observed_number_and_its_limit_never_look_equal_when_they_are_not() -> None:
     verdict = judged("mean < 250ms", load(stage({"GET /": [250.04]})))
     assert (verdict.status, verdict.observed, verdict.limit) == ("broken", "250.04 ms", "< 250 ms")
+
+
+def test_a_failure_rate_that_so_few_requests_can_not_show_holds_narrowly() -> None:
+    verdict = judged("failure_rate < 1%", load(stage(HUNDRED)))
+    assert verdict.status == "ok"
+    assert verdict.reason == "narrowly: 100 requests leave up to 2.95% possible"
+    assert judged("failure_rate >= 0%", load(stage(HUNDRED))).reason == ""
 
 
 def test_a_failure_rate_equal_to_its_limit_is_not_above_it() -> None:

@@ -32,7 +32,7 @@ class Memory:
     @cached_property
     def commit(self) -> Commit | None:
         """The state of the code under test."""
-        return environment.commit(self._settings.rootpath)
+        return environment.commit(self._settings.rootpath, self._settings.history)
 
     @cached_property
     def machine(self) -> dict[str, str]:
@@ -49,6 +49,13 @@ class Memory:
     ) -> dict[str, str]:
         """Which runs a load may be compared with."""
         return environment.load_fingerprint(self.machine, self.versions, stages, shape, service, users)
+
+    def check(self) -> None:
+        """Raise HistoryError, before anything is loaded, for a place that can't be written or an unknown baseline."""
+        if self._settings.save:
+            self.store.check_writable()
+        if self._settings.baseline is not None:
+            baseline.named(self.records, self._settings.baseline)
 
     def baseline(self, load: LoadRecord) -> Baseline:
         """The comparable runs of a load."""

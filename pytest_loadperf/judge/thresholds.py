@@ -27,7 +27,9 @@ from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import NAMES, Kind, Metric, is_metric
 from pytest_loadperf.judge.scanner import Scanner
+from pytest_loadperf.measure.summary import summary_of
 from pytest_loadperf.model import LoadRecord, Verdict
+from pytest_loadperf.quantity import show_rate_percent
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -186,7 +188,21 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
     bound = limit.value(metric.kind)
     shown, shown_bound = _shown(metric.kind, observed, bound)
     status: Literal["ok", "broken"] = "ok" if threshold.holds(observed, bound) else "broken"
-    return replace(verdict, status=status, observed=shown, limit=f"{threshold.op} {shown_bound}")
+    reason = _caveat(threshold, load, bound) if status == "ok" else ""
+    return replace(verdict, status=status, observed=shown, limit=f"{threshold.op} {shown_bound}", reason=reason)
+
+
+def _caveat(threshold: Threshold, load: LoadRecord, bound: float) -> str:
+    """What to know of a failure rate that holds: that few requests can't show it."""
+    summary = summary_of(load, threshold.metric.stage, threshold.metric.endpoint)
+    if threshold.metric.name != "failure_rate" or threshold.op.startswith(">") or summary is None:
+        return ""
+    from pytest_loadperf.judge.statistics import failure_rate_bound  # SciPy takes a moment to import
+
+    possible = failure_rate_bound(summary.failures, summary.requests)
+    if possible <= bound:
+        return ""
+    return f"narrowly: {summary.requests} requests leave up to {show_rate_percent(possible)} possible"
 
 
 def _judge_change(

@@ -78,7 +78,7 @@ class ContainerService(RunningService):
     def watched(self) -> Iterator[None]:
         """From now on it is ready: its use is measured, and a restart counts as its end."""
         self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
-        self._meters = [StatsMeter(container) for container in self._containers]
+        self._meters = [StatsMeter(self._api, container.id or "") for container in self._containers]
         try:
             yield
         finally:

@@ -80,11 +80,8 @@ def _found(spec: DockerSpec, client: DockerClient, say: Callable[[str], None]) -
             say(f"loadperf: pulling {spec.name}")
     advice = "Correct image=, log in to its registry (docker login), or give the folder to build it from with build="
     with in_words(f"the image {spec.name} is not on this machine, and pulling it", advice, spec.secrets):
-        for event in client.api.pull(name, stream=True, decode=True):
-            if "error" in event:
-                raise APIError(event["error"], explanation=event["error"])
-            if "status" in event and not event.get("progressDetail"):
-                say(f"  {redact(event['status'], spec.secrets)}")
+        for line in _lines(client.api.pull(name, stream=True, decode=True)):
+            say(f"  {redact(line, spec.secrets)}")
         return client.images.get(name)
 
 
@@ -96,34 +93,46 @@ def _build(spec: DockerSpec, folder: Path, tag: str, client: DockerClient, say: 
     say(f"loadperf: building {spec.name}")
     lines: list[str] = []
     with in_words(f"building {folder}", "Correct the Dockerfile or what it copies", spec.secrets):
-        events = client.api.build(
-            path=str(folder),
-            dockerfile=spec.dockerfile,
-            target=spec.target,
-            buildargs=dict(spec.build_args),
-            tag=tag,
-            labels={owner.OURS: "1"},
-            rm=True,
-            forcerm=True,
-            decode=True,
-        )
-        for line in _lines(events, folder, lines):
-            shown = redact(line, spec.secrets)
-            lines.append(shown)
-            say(f"  {shown}")
+        try:
+            for line in _lines(_build_events(spec, folder, tag, client)):
+                lines.append(redact(line, spec.secrets))
+                say(f"  {lines[-1]}")
+        except APIError as refused:
+            raise _broken(folder, lines, redact(str(refused.explanation), spec.secrets)) from None
     built = [match.group(1) for line in lines if (match := _BUILT.search(line))]
     if not built:
         raise _broken(folder, lines, "the engine named no image")
     return built[-1]
 
 
-def _lines(events: Iterable[dict[str, Any]], folder: Path, lines: list[str]) -> Iterator[str]:
+def _build_events(spec: DockerSpec, folder: Path, tag: str, client: DockerClient) -> Iterator[dict[str, Any]]:
+    events: Iterator[dict[str, Any]] = client.api.build(
+        path=str(folder),
+        dockerfile=spec.dockerfile,
+        target=spec.target,
+        buildargs=dict(spec.build_args),
+        tag=tag,
+        labels={owner.OURS: "1"},
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    return events
+
+
+def _lines(events: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """What the engine tells, line by line; raises APIError when that was an error.
+
+    At the end only: the SDK's generator leaves its connection open when it is left before.
+    """
+    error = None
     for event in events:
-        if "error" in event:
-            raise _broken(folder, lines, event["error"])
+        error = event.get("error", error)
         # Layers that are pulled send their progress many times a second.
         text = event.get("stream") or ("" if event.get("progressDetail") else event.get("status", ""))
         yield from filter(str.strip, text.splitlines())
+    if error is not None:
+        raise APIError(error, explanation=error)
 
 
 def _advice(why: str) -> str:
@@ -136,5 +145,6 @@ def _broken(folder: Path, lines: list[str], why: str) -> ServiceError:
     steps = [line for line in lines if _STEP.match(line)]
     where = f" in {steps[-1]}" if steps else ""
     error = ServiceError(f"building {folder} failed{where}: {why.strip().rstrip('.')}. {_advice(why)}")
-    error.add_note("the end of the build's output:\n" + "\n".join(lines[-_LAST_LINES:]))
+    if lines:
+        error.add_note("the end of the build's output:\n" + "\n".join(lines[-_LAST_LINES:]))
     return error

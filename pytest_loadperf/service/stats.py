@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from contextlib import closing
 from typing import Any
 
-from docker.models.containers import Container
+from docker import APIClient
 
 from pytest_loadperf.service.sampler import Reading
 
@@ -18,8 +18,9 @@ class StatsMeter:
     Opened with the load, the stream would give its first answer up to a second late.
     """
 
-    def __init__(self, container: Container) -> None:
-        self._container = container
+    def __init__(self, api: APIClient, container: str) -> None:
+        self._api = api
+        self._url = f"{api.base_url}/v{api.api_version}/containers/{container}/stats"
         self._closed = False
         self._heard: tuple[Reading, ...] = ()  # the last two
         threading.Thread(target=self._listen, name="loadperf-stats", daemon=True).start()
@@ -43,12 +44,12 @@ class StatsMeter:
 
     def _listen(self) -> None:
         try:
-            answers: Any = self._container.stats(stream=True, decode=True)
-            with closing(answers):
-                for answer in answers:
+            # Not with the SDK's own generator, which leaves its connection open when it is left.
+            with self._api.get(self._url, stream=True) as answers:
+                for answer in answers.iter_lines():
                     if self._closed:
                         return
-                    if (reading := reading_of(answer)) is not None:
+                    if (reading := reading_of(json.loads(answer))) is not None:
                         self._heard = (*self._heard[-1:], reading)
         except Exception:
             # The container, the engine or the connection is gone, each with an error of its own library: `check`
