@@ -24,7 +24,7 @@ class Watcher(Protocol):
     def stage(self, stage: Stage, number: int, count: int) -> None:
         """A stage begins."""
 
-    def second(self, at_s: float, users: int, recent: Summary) -> None:
+    def second(self, users: int, recent: Summary) -> None:
         """What was answered in about the last second."""
 
 
@@ -78,7 +78,7 @@ class TrialRun:
     def _take(self, second: Second, generator: Generator) -> None:
         self._collector.add(second.windows)
         self._users = max(self._users, second.users)
-        self._watcher.second(second.at_s, second.users, summarise(second.windows, 1.0))
+        self._watcher.second(second.users, summarise(second.windows, 1.0))
         self._service.check()
         if self.aborted is None and (why := self._abort(second.at_s, self._collector)):
             self.aborted = why

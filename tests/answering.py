@@ -21,6 +21,7 @@ import random
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TextIO
 from urllib.parse import parse_qs, urlsplit
 
@@ -81,10 +82,8 @@ async def main(port: int, log: TextIO | None) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.close)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
-        try:
+        with suppress(asyncio.CancelledError):
             await server.serve_forever()
-        except asyncio.CancelledError:
-            pass
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from pytest_loadperf.service.engine import Engine, EngineMissing, connect
 
 BASE_IMAGE = "python:3.11-slim-bookworm"
+TRACE = "LABEL pytest-loadperf.tests=1"  # in a Dockerfile, by which the leavings of failed builds are found
 
 
 def the_engine() -> Iterator[Engine]:
@@ -22,3 +23,13 @@ def the_engine() -> Iterator[Engine]:
         pytest.skip(f"no Docker engine answers ({missing.reason})")
     yield engine
     engine.client.close()
+
+
+def remove_traces(engine: Engine, repository: str) -> None:
+    """Remove the images of a test, and what its failed builds left."""
+    api = engine.client.api
+    trace = {"label": "pytest-loadperf.tests=1"}
+    for container in api.containers(all=True, filters={**trace, "status": "exited"}):
+        api.remove_container(container["Id"])
+    for image in (*api.images(repository), *api.images(filters={**trace, "dangling": True})):
+        api.remove_image(image["Id"], force=True)

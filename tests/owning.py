@@ -39,6 +39,7 @@ def asked(kind: str) -> Spec:
 
 
 if __name__ == "__main__":
-    with start(asked(sys.argv[1]), keep="keep" in sys.argv, say=lambda line: None) as service:
-        print(service.url, flush=True)
+    with start(asked(sys.argv[1]), keep="keep" in sys.argv, say=sys.stderr.write) as service:
+        sys.stdout.write(f"{service.url}\n")
+        sys.stdout.flush()
         signal.pause()

@@ -99,7 +99,7 @@ def samples(duration_s: int, *, seed: int = 1, replicas: int = 1) -> tuple[Sampl
     chance = random.Random(seed)
     return tuple(
         Sample(
-            at_s=second + 0.4,
+            at_s=second + 1.0,
             replica=replica,
             cpu_percent=min(99.0, 25 + 70 * second / duration_s + chance.uniform(-6, 6)),
             memory_bytes=int((90 + 60 * (1 - 0.9**second) + chance.uniform(0, 3)) * 2**20),
@@ -124,7 +124,7 @@ def trial(
     used = samples(round(sum(stage.duration_s for stage in stages)), seed=seed, replicas=replicas)
     records, began = [], 0.0
     for number, stage in enumerate(stages):
-        inside = [sample for sample in used if began <= sample.at_s < began + stage.duration_s]
+        inside = [sample for sample in used if began < sample.at_s <= began + stage.duration_s]
         records.append(
             StageRecord(
                 stage=stage,

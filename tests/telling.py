@@ -7,16 +7,18 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
 
 FAMILY = "setsid sleep 600 & echo $!; sleep 600 & echo $!"
 
 
 class Telling(BaseHTTPRequestHandler):
-    pids: list[int] = []
+    pids: ClassVar[list[int]] = []
 
     def do_GET(self) -> None:
         status = 503 if self.path == "/broken" else 200
-        told = {"argv": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ), "pids": self.pids}
+        told = {"argv": sys.argv[1:], "cwd": str(Path.cwd()), "env": dict(os.environ), "pids": self.pids}
         body = json.dumps(told).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -40,5 +42,5 @@ if __name__ == "__main__":
             family.stdout.close()
     if "deaf" in sys.argv:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print("telling", os.environ.get("SECRET", "nothing"), flush=True)
+    sys.stderr.write(f"telling {os.environ.get('SECRET', 'nothing')}\n")
     ThreadingHTTPServer(("0.0.0.0", int(sys.argv[1])), Telling).serve_forever()

@@ -61,6 +61,6 @@ def test_unknown_keys_are_ignored() -> None:
     ],
 )
 def test_misshapen_data_is_a_value_error_that_says_what_is_wrong(plain: object, said: str) -> None:
-    with pytest.raises(ValueError, match="^(this is not a Tree|invalid)") as caught:
+    with pytest.raises(ValueError, match=r"^(this is not a Tree|invalid)") as caught:
         from_plain(Tree, plain)
     assert said in str(caught.value)

@@ -68,12 +68,23 @@ class TestSeconds:
         assert found == [("warm-up", 0, 5), ("rush", 5, 20), ("peak", 20, 30)]
 
 
-def test_usage_is_the_least_the_mean_and_the_most_of_the_replicas() -> None:
-    samples = [Sample(1.2, 0, 20.0, 100), Sample(1.3, 1, 60.0, 300), Sample(-0.5, 0, 1.0, 1)]
-    (usage,) = usage_of(trial_of(samples=samples))
-    assert usage.at == 1
-    assert usage.cpu_percent == (20, 40, 60)
-    assert usage.memory_bytes == (100, 200, 300)
+class TestUsage:
+    def test_is_the_least_the_mean_and_the_most_of_the_replicas(self) -> None:
+        (usage,) = usage_of(trial_of(samples=[Sample(1.0, 0, 20.0, 100), Sample(1.1, 1, 60.0, 300)]))
+        assert usage.cpu_percent == (20, 40, 60)
+        assert usage.memory_bytes == (100, 200, 300)
+
+    def test_is_that_of_the_second_which_the_sample_ended(self) -> None:
+        samples = [Sample(1.001, 0, 1.0, 1), Sample(1.99, 0, 2.0, 1), Sample(3.3, 0, 3.0, 1)]
+        found = [(usage.at, usage.cpu_percent[1]) for usage in usage_of(trial_of(samples=samples))]
+        assert found == [(0, 1), (1, 2), (2, 3)]
+
+    def test_two_samples_of_one_replica_in_one_second_are_one(self) -> None:
+        (usage,) = usage_of(trial_of(samples=[Sample(0.6, 0, 20.0, 100), Sample(1.4, 0, 40.0, 300)]))
+        assert usage.cpu_percent == (30, 30, 30)
+
+    def test_samples_outside_the_load_are_left_out(self) -> None:
+        assert usage_of(trial_of(samples=[Sample(0.1, 0, 1.0, 1), Sample(4.6, 0, 1.0, 1)])) == []
 
 
 class TestFiguresOverTime:

@@ -27,7 +27,10 @@ def test_local_and_private_hosts_are_admitted(url: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["8.8.8.8", "[2001:4860:4860::8888]", "[::ffff:8.8.8.8]", "169.254.169.254", "[fe80::1]", "192.0.2.1", "172.32.0.1"],
+    [
+        *("8.8.8.8", "192.0.2.1", "172.32.0.1", "169.254.169.254"),
+        *("[2001:4860:4860::8888]", "[::ffff:8.8.8.8]", "[fe80::1]"),
+    ],
 )
 def test_other_hosts_are_refused_with_what_to_do(host: str) -> None:
     with pytest.raises(HostRefused) as caught:

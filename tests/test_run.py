@@ -210,9 +210,7 @@ def test_rush(broken): pass
 
 
 def test_the_second_run_is_compared_with_the_first(project: Project) -> None:
-    project.module(
-        "test_it", RUSH + '@pytest.mark.loadperf("p50 < baseline + 500%")\ndef test_rush(rush_hour): pass\n'
-    )
+    project.module("test_it", RUSH + '@pytest.mark.loadperf("p50 < baseline + 500%")\ndef test_rush(rush_hour): pass\n')
     first = project.run()
     first.assert_outcomes(passed=1)
     first.stdout.fnmatch_lines(["*no_baseline*p50 < baseline + 500%*"])
@@ -319,7 +317,8 @@ def loadperf_service(one_service, request):
 
 def test_a_load_fixture_of_a_conftest_may_serve_the_whole_session(project: Project) -> None:
     (project.path / "shop.py").write_text(
-        "from locust import HttpUser, task\nclass Shopper(HttpUser):\n    @task\n    def a(self): self.client.get('/delay/5')\n"
+        "from locust import HttpUser, task\n"
+        "class Shopper(HttpUser):\n    @task\n    def ask(self): self.client.get('/delay/5')\n"
     )
     with (project.path / "conftest.py").open("a") as file:
         file.write(

@@ -137,15 +137,24 @@ def test_an_engine_that_cannot_be_used_is_named_with_the_reason(
     assert failure(DOCKER, "docker").startswith(f"no Docker engine answers ({why}). ")
 
 
+def talk_nonsense(server: socket.socket) -> None:
+    server.accept()[0].close()  # the knock
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(1000)
+        connection.sendall(b"nonsense\r\n\r\n")
+
+
 def test_what_listens_and_is_no_engine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "docker.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
-        thread = threading.Thread(target=lambda: [other.accept()[0].close() for _ in range(2)])
+        thread = threading.Thread(target=talk_nonsense, args=(other,))
         thread.start()
         text = failure(DOCKER, "docker")
         thread.join()
 
     assert text.startswith(f"no Docker engine answers (unix://{path}: Error while fetching server API version: ")
+    assert "nonsense" in text

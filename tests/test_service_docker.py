@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_engine import BASE_IMAGE, the_engine
+from docker_engine import BASE_IMAGE, TRACE, remove_traces, the_engine
 from owning import TELLING
 from service_asking import told
 
@@ -45,7 +45,8 @@ def python(code: str, **fields: Any) -> DockerSpec:
 
 def failure(asked: DockerSpec, said: list[str] | None = None) -> tuple[str, str]:
     """What the error of a service that does not start says, and its notes."""
-    with pytest.raises(ServiceError) as raised, start(asked, say=[].append if said is None else said.append):
+    say = print if said is None else said.append
+    with pytest.raises(ServiceError) as raised, start(asked, say=say):
         pytest.fail("it started")
     assert raised.value.__cause__ is None
     return str(raised.value), "\n".join(getattr(raised.value, "__notes__", ()))
@@ -254,13 +255,12 @@ class TestBuild:
         folder.mkdir()
         (folder / "telling.py").write_text(TELLING.read_text())
         yield folder
-        for image in engine.client.images.list("loadperf/shop-service"):
-            engine.client.images.remove(image.id, force=True)
+        remove_traces(engine, "loadperf/shop-service")
 
     @staticmethod
     def dockerfile(folder: Path, *lines: str, name: str = "Dockerfile") -> None:
         first, last = f"FROM {BASE_IMAGE} AS base", 'CMD ["python", "/telling.py", "8000"]'
-        (folder / name).write_text("\n".join([first, "COPY . /", *lines, last]))
+        (folder / name).write_text("\n".join([first, TRACE, "COPY . /", *lines, last]))
 
     def test_the_output_is_shown_as_it_comes(self, folder: Path, engine: Engine, said: list[str]) -> None:
         self.dockerfile(folder, "RUN echo one && sleep 0.5 && echo two")
@@ -314,7 +314,7 @@ class TestBuild:
         text, notes = failure(DockerSpec(build=folder, port=8000), said)
 
         assert text == (
-            f"building {folder} failed in Step 3/5 : RUN seq 100 && echo $0 $TOKEN && exit 7: The command '/bin/sh -c "
+            f"building {folder} failed in Step 4/6 : RUN seq 100 && echo $0 $TOKEN && exit 7: The command '/bin/sh -c "
             "seq 100 && echo $0 $TOKEN && exit 7' returned a non-zero code: 7. Correct the Dockerfile or what it copies"
         )
         assert notes.splitlines()[0] == "the end of the build's output:"

@@ -119,7 +119,7 @@ def test_what_does_not_speak_http_is_named() -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(NotReady, match="got BadStatusLine: SSH-2.0-Other"):
+        with pytest.raises(NotReady, match=r"got BadStatusLine: SSH-2\.0-Other"):
             wait_ready(f"http://127.0.0.1:{server.getsockname()[1]}/", 0.0, alive, "it")
         thread.join()
 

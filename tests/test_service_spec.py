@@ -10,9 +10,9 @@ import pytest
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, ProcessSpec, UrlSpec
 
-DOCKER = {"image": "nginx", "port": 80}
-COMPOSE = {"file": Path("/compose.yml"), "service": "web", "port": 80}
-PROCESS = {"command": "serve", "cwd": Path("/")}
+DOCKER: dict[str, Any] = {"image": "nginx", "port": 80}
+COMPOSE: dict[str, Any] = {"file": Path("/compose.yml"), "service": "web", "port": 80}
+PROCESS: dict[str, Any] = {"command": "serve", "cwd": Path("/")}
 SIZE = "expected a size such as '512m', '1.5GiB' or a number of bytes"
 DURATION = "expected a duration with its unit, such as '30s', '1m30s' or '500ms'"
 

@@ -50,6 +50,8 @@ def test_a_stage_that_can_not_be_run_is_refused(given: dict[str, Any], said: str
     assert str(caught.value) == said
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("1m30s", 90), ("500ms", 0.5), ("2h", 7200), ("1.5min", 90)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("1m30s", 90), ("500ms", 0.5), ("2h", 7200), ("1.5min", 90)]
+)
 def test_durations_are_read_with_their_unit(text: str, seconds: float) -> None:
     assert Stage(users=1, duration=text).duration_s == pytest.approx(seconds)

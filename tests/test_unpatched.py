@@ -20,7 +20,8 @@ def test_locust_is_imported_without_patching_and_the_environment_is_as_before() 
         unpatched.install()
         from locust.contrib.fasthttp import FastHttpUser
         import gevent.monkey
-        print(socket.socket is before, gevent.monkey.is_module_patched("threading"), "LOCUST_SKIP_MONKEY_PATCH" in os.environ)
+        patched = gevent.monkey.is_module_patched("threading")
+        print(socket.socket is before, patched, "LOCUST_SKIP_MONKEY_PATCH" in os.environ)
     """)
     assert said == "True False False"
 

@@ -116,7 +116,7 @@ class Blocking(FastHttpUser):
 
 class Wave(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
-        run_time = self.get_run_time()
+        run_time: float = self.get_run_time()  # type: ignore[no-untyped-call]
         if run_time < 1:
             return 2, 2
         return (5, 5) if run_time < 2 else None

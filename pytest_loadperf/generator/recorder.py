@@ -93,7 +93,9 @@ class Recorder:
         for at, method, name, latency_ms, size, exception, status in pending:
             try:
                 sent = at - latency_ms / 1000
-            except TypeError:  # a user's own event with a time that is no number: missing in the windows, and seen there
+            except (
+                TypeError
+            ):  # a user's own event with a time that is no number: missing in the windows, and seen there
                 continue
             second = max(0, int(sent - self._began))
             cell = self._cells.setdefault((second, self._stage_of(sent), method, name), _Cell())

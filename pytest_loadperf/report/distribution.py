@@ -57,9 +57,9 @@ class Distribution:
             return None
         lines = [Line("this run", [(row.x, row.now_ms) for row in rows], "blue", width=2.25)]
         if self.runs:
-            noun = "run" if self.runs == 1 else "runs"
+            label = "the run compared with" if self.runs == 1 else f"median of the {self.runs} runs compared with"
             before = [(row.x, row.before_ms) for row in rows]
-            lines.append(Line(f"median of the {self.runs} {noun} compared with", before, "black", "5 3"))
+            lines.append(Line(label, before, "black", "5 3"))
         far = rows[-1].x
         chart = Chart(
             title="Latency by percentile",

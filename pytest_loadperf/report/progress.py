@@ -98,7 +98,7 @@ class Watcher:
         sys.stderr.write("\n")
         return tqdm(total=total, desc=self._stage, bar_format=_BAR, file=sys.stderr, leave=True, dynamic_ncols=True)
 
-    def second(self, at_s: float, users: int, recent: Summary) -> None:
+    def second(self, users: int, recent: Summary) -> None:
         """About a second has passed."""
         self._requests += recent.requests
         self._failures += recent.failures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -81,20 +81,18 @@ def _second(at: int, windows: Sequence[Window], covered: float) -> Second:
 
 
 def usage_of(trial: Trial) -> list[Usage]:
-    """What the service used in each second in which it was sampled."""
-    by_second: defaultdict[int, list[Sample]] = defaultdict(list)
+    """What the service used in each second of the load in which it was sampled."""
+    end = max((stretch.end for stretch in stretches(trial)), default=math.inf)
+    by_second: defaultdict[int, defaultdict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample in trial.samples:
-        by_second[math.floor(sample.at_s)].append(sample)
-    return [
-        Usage(
-            at,
-            _spread([sample.cpu_percent for sample in found]),
-            _spread([float(sample.memory_bytes) for sample in found]),
-        )
-        for at, found in sorted(by_second.items())
-        if at >= 0
-    ]
+        middle_s = sample.at_s - 0.5  # a sample is taken when the second it tells of has passed
+        if 0 <= middle_s < end:
+            by_second[math.floor(middle_s)][sample.replica].append(sample)
+    return [_usage(at, replicas.values()) for at, replicas in sorted(by_second.items())]
 
 
-def _spread(values: Sequence[float]) -> tuple[float, float, float]:
-    return min(values), fmean(values), max(values)
+def _usage(at: int, replicas: Collection[Sequence[Sample]]) -> Usage:
+    """Samples of one replica that fell into one second are one: the sampler does not keep perfect time."""
+    cpu = [fmean(sample.cpu_percent for sample in samples) for samples in replicas]
+    memory = [fmean(sample.memory_bytes for sample in samples) for samples in replicas]
+    return Usage(at, (min(cpu), fmean(cpu), max(cpu)), (min(memory), fmean(memory), max(memory)))

@@ -46,7 +46,7 @@ def in_compose(
             containers = project.containers(client)
             service = ContainerService(containers, spec.port, _record(spec, engine, containers), _secrets(containers))
             service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
-            with service.watched():
+            with service.watched(client.api):
                 yield service
 
 
@@ -81,7 +81,7 @@ class Project:
 
     def down(self) -> None:
         """Remove containers, networks and volumes; nothing in them is worth a slow stop."""
-        self._run(["down", "-v", "--remove-orphans", "-t", "1"], f"removing {self._spec.name}", lambda _: None)
+        self._run(["down", "-v", "--remove-orphans", "-t", "0"], f"removing {self._spec.name}", lambda _: None)
 
     def _run(self, words: list[str], doing: str, say: Callable[[str], None]) -> None:
         lines = []
@@ -107,7 +107,7 @@ class Project:
 
     def removal(self) -> str:
         """The command with which a user removes the project."""
-        return shlex.join([*self._command[:-2], "down", "-v", "-t", "1"])
+        return shlex.join([*self._command[:-2], "down", "-v", "-t", "0"])
 
     def containers(self, client: DockerClient) -> list[Container]:
         """The containers of the service that is loaded, one per replica."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from docker import APIClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
@@ -75,10 +76,10 @@ class ContainerService(RunningService):
         return sampled(self._meters, began, _LOOK_EVERY_S)
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self, api: APIClient) -> Iterator[None]:
         """From now on it is ready: its use is measured, and a restart counts as its end."""
         self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
-        self._meters = [StatsMeter(self._api, container.id or "") for container in self._containers]
+        self._meters = [StatsMeter(api, container.id or "") for container in self._containers]
         try:
             yield
         finally:

@@ -41,7 +41,7 @@ def in_docker(spec: DockerSpec, engine: Engine, *, keep: bool, say: Callable[[st
         )
         service = ContainerService(containers, spec.port, record, spec.secrets)
         service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
-        with service.watched():
+        with service.watched(client.api):
             yield service
 
 

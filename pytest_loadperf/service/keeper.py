@@ -105,7 +105,7 @@ def _tell(line: str) -> None:
     try:
         os.write(1, f"{line}\n".encode())
     except BrokenPipeError:
-        pass  # pytest is gone already, as the leash is about to show
+        return  # pytest is gone already, as the leash is about to show
 
 
 def _spawn(command: list[str]) -> int:

@@ -1,0 +1,96 @@
+"""Ctrl-C and kills, for real: what is left behind, and what is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from projects import Project, python
+
+LONG = 'long = load(Shopper, Stage("hold", users=2, duration="60s"))\ndef test_long(long): pass\n'
+
+
+class Running:
+    """A pytest of the project that is in the middle of its load."""
+
+    def __init__(self, project: Project) -> None:
+        project.module("test_it", LONG)
+        self._output = project.path / "output.txt"
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                python("-m", "pytest", "--loadperf", "-p", "no:cacheprovider"),
+                cwd=project.path,
+                stdout=output,
+                stderr=output,
+            )
+        self.tree = self._wait_for_load()
+
+    def _wait_for_load(self) -> list[psutil.Process]:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            tree = psutil.Process(self.process.pid).children(recursive=True)
+            if "up to 2 users" in self.output() and any("generator.child" in " ".join(p.cmdline()) for p in tree):
+                time.sleep(0.5)
+                return tree
+            time.sleep(0.05)
+        raise TimeoutError(self.output())
+
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def left(self, within_s: float) -> list[psutil.Process]:
+        """Which of its processes still live after that time."""
+        return psutil.wait_procs(self.tree, timeout=within_s)[1]
+
+
+@pytest.fixture
+def running(project: Project) -> Running:
+    return Running(project)
+
+
+def test_ctrl_c_ends_generator_and_service(running: Running) -> None:
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(timeout=10) == pytest.ExitCode.INTERRUPTED
+    assert running.left(within_s=1) == []
+    assert "KeyboardInterrupt" in running.output()
+
+
+def test_nothing_lives_on_when_pytest_is_killed(running: Running) -> None:
+    running.process.kill()
+    running.process.wait()
+    assert running.left(within_s=3) == []
+
+
+def test_a_killed_generator_is_an_error_of_the_test_within_two_seconds(running: Running) -> None:
+    (child,) = [process for process in running.tree if "generator.child" in " ".join(process.cmdline())]
+    child.kill()
+    killed = time.monotonic()
+    assert running.process.wait(timeout=10) == pytest.ExitCode.TESTS_FAILED
+    assert time.monotonic() - killed < 4  # the summary included
+    assert "was killed by SIGKILL before the load ended; there is no result to judge" in running.output()
+    assert "1 error" in running.output()
+
+
+def test_a_service_that_dies_is_an_error_with_its_exit_code_and_log(running: Running) -> None:
+    (service,) = [process for process in running.tree if "answering.py" in process.cmdline()[1:2][0]]
+    os.kill(service.pid, signal.SIGTERM)
+    assert running.process.wait(timeout=15) == pytest.ExitCode.TESTS_FAILED
+    assert "answering starts" in running.output()
+    assert running.left(within_s=1) == []
+
+
+def test_a_service_that_is_never_ready_is_an_error_in_words(project: Project) -> None:
+    conftest = (
+        (project.path / "conftest.py").read_text().replace('ready="/anything"', 'ready="/status/503", timeout="1s"')
+    )
+    (project.path / "conftest.py").write_text(conftest)
+    project.module("test_it", LONG)
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*503*"])
+    assert Path(project.path / ".loadperf/report.html").exists()
