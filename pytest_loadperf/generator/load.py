@@ -131,6 +131,7 @@ class Load:
         wall, cpu = began, process_time()
         while True:
             gevent.sleep(_FOLD_S)
+            self._recorder.see_users(self._runner.user_count)
             self._recorder.fold()
             now = monotonic()
             if int(now - began) == int(wall - began):
@@ -141,8 +142,7 @@ class Load:
             self._tell(self._second(began))
 
     def _second(self, began: float) -> Second:
-        users = self._runner.user_count
-        return Second(monotonic() - began, users, self._recorder.flush(users))
+        return Second(monotonic() - began, self._runner.user_count, self._recorder.flush())
 
     def _finish(self) -> int:
         """Let users finish their task, then stop them; returns how many were still busy."""

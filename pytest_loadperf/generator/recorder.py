@@ -45,6 +45,7 @@ class Recorder:
         self._ended = False
         self._pending: list[tuple[float, str, str, float, int, object, object]] = []
         self._cells: dict[tuple[int, int, str, str], _Cell] = {}
+        self._users: dict[int, int] = {}  # how many there were in each second
         self._names: dict[str, str] = {}
         self._error_texts: set[str] = set()
         self.requests = 0  # every event, whether it could be counted or not
@@ -87,6 +88,10 @@ class Recorder:
         self._bounds.append(at)
         self._ended = True
 
+    def see_users(self, users: int) -> None:
+        """So many users run now."""
+        self._users[self._second_of(self._clock())] = users
+
     def fold(self) -> None:
         """Count what was appended; called often, so that no single call delays the users."""
         pending, self._pending = self._pending, []
@@ -97,9 +102,11 @@ class Recorder:
                 TypeError
             ):  # a user's own event with a time that is no number: missing in the windows, and seen there
                 continue
-            second = max(0, int(sent - self._began))
-            cell = self._cells.setdefault((second, self._stage_of(sent), method, name), _Cell())
+            cell = self._cells.setdefault((self._second_of(sent), self._stage_of(sent), method, name), _Cell())
             self._count(cell, latency_ms, size, exception, status)
+
+    def _second_of(self, moment: float) -> int:
+        return max(0, int(moment - self._began))
 
     def _stage_of(self, sent: float) -> int:
         stage = max(0, bisect_right(self._bounds, sent) - 1)
@@ -126,7 +133,7 @@ class Recorder:
         self._error_texts.add(text)
         return text
 
-    def flush(self, users: int) -> tuple[Window, ...]:
+    def flush(self) -> tuple[Window, ...]:
         """The windows of everything counted since the last flush."""
         self.fold()
         cells, self._cells = self._cells, {}
@@ -136,7 +143,7 @@ class Recorder:
                 stage=stage,
                 method=method,
                 endpoint=self._redacted(name),
-                users=users,
+                users=self._users.get(second, 0),
                 requests=cell.requests,
                 failures=cell.failures,
                 bytes=cell.bytes,
