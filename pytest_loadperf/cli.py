@@ -72,19 +72,10 @@ def _history(store: Store, asked: argparse.Namespace) -> str:
 
 
 def _report(store: Store, asked: argparse.Namespace) -> str:
-    from pytest_loadperf.report.html import render  # Jinja2 and pandas, for this subcommand only
+    from pytest_loadperf.report.html import write  # Jinja2 and pandas, for this subcommand only
 
     records = store.records(_warn)
-    record = _chosen(records, asked.run, store.place)
-    page = render(store.series(record), records)
-    try:
-        asked.output.parent.mkdir(parents=True, exist_ok=True)
-        asked.output.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise HistoryError(
-            f"the report {asked.output} can't be written: {error.strerror}; give --output PATH"
-        ) from error
-    return str(asked.output)
+    return str(write(store.series(_chosen(records, asked.run, store.place)), records, asked.output))
 
 
 def _chosen(records: Sequence[RunRecord], run_id: str | None, place: str) -> RunRecord:

@@ -316,3 +316,4 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)
     ci_url: str | None = None
+    baseline: str | None = None  # the branch, tag or run that was asked for with --loadperf-baseline

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_loadperf.codec import from_plain
 from pytest_loadperf.distribution import ROOM, Controller, Worker
-from pytest_loadperf.errors import HistoryError
+from pytest_loadperf.errors import HistoryError, LoadperfError
 from pytest_loadperf.history import environment
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judging import FAULTS, Judging
@@ -139,6 +139,7 @@ class Session:
             versions=self._memory.versions,
             machine=self._memory.machine,
             ci_url=environment.ci_url(),
+            baseline=self._settings.baseline,
         )
 
     def _memory_records(self) -> list[RunRecord]:
@@ -164,10 +165,13 @@ class Session:
     def _report(self, run: RunRecord, history: list[RunRecord]) -> Iterator[Line]:
         from pytest_loadperf.report import html, markdown
 
-        if self._settings.summary is not None:
-            markdown.append(run, history, self._settings.summary)
-            yield Line(f"summary {self._settings.summary}")
-        yield Line(f"report  {html.write(run, history, self._settings.report)}")
+        try:
+            if self._settings.summary is not None:
+                markdown.append(run, history, self._settings.summary)
+                yield Line(f"summary {self._settings.summary}")
+            yield Line(f"report  {html.write(run, history, self._settings.report)}")
+        except LoadperfError as error:
+            yield Line(str(error), "red")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The faults or the summary."""

@@ -159,7 +159,8 @@ def test_a_report_that_can_not_be_written_is_an_error(capsys: Captured) -> None:
     keep(small())
     assert main(["report", "--output", ".loadperf/runs"]) == 1
     assert capsys.readouterr().err == (
-        "pytest-loadperf: the report .loadperf/runs can't be written: Is a directory; give --output PATH\n"
+        "pytest-loadperf: the report could not be written to .loadperf/runs: Is a directory; "
+        "make it writable, or give another path\n"
     )
 
 

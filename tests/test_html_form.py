@@ -134,7 +134,7 @@ class TestWrite:
         with pytest.raises(LoadperfError) as caught:
             html.write(records.run(), [], path)
         assert str(caught.value) == (
-            f"the report could not be written to {path}: File exists; name another file with --loadperf-report"
+            f"the report could not be written to {path}: File exists; make it writable, or give another path"
         )
 
     def test_a_folder_in_its_place_leaves_nothing_behind(self, tmp_path: Path) -> None:

@@ -126,13 +126,17 @@ def test_the_next_run_finds_the_layers(file: Path, said: list[str]) -> None:
     assert any("cache" in line.lower() for line in said)
 
 
-def test_samples_are_of_the_service_alone(file: Path) -> None:
+def test_each_container_of_the_service_has_an_address_and_samples(file: Path) -> None:
+    file.write_text(FILE.replace("build: .", "build: .\n    scale: 2"))
     with start(ComposeSpec(file=file, service="web", port=8000), say=print) as service:
+        hosts = {told(url)["env"]["HOSTNAME"] for url in service.urls}
         time.sleep(1.2)
         with service.sampling(time.monotonic()) as samples:
             time.sleep(2.2)
 
-    assert [sample.replica for sample in samples] == [0, 0]
+    assert len(hosts) == 2
+    assert service.record.limits["replicas"] == "2"
+    assert sorted(sample.replica for sample in samples) == [0, 0, 1, 1]
     assert all(2e6 < sample.memory_bytes < 128 * 2**20 for sample in samples)
 
 

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from docker_engine import BASE_IMAGE, TRACE, remove_traces, the_engine
 from owning import TELLING
+from registry import registry
 from service_asking import told
 
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.service.choose import start
 from pytest_loadperf.service.engine import Engine
+from pytest_loadperf.service.image import digest, image_for
 from pytest_loadperf.service.spec import DockerSpec
 
 pytestmark = pytest.mark.docker
@@ -218,6 +220,18 @@ def test_a_missing_image_is_reported_with_what_to_do(said: list[str]) -> None:
         ". Correct image=, log in to its registry (docker login), or give the folder to build it from with build="
     )
     assert said == ["loadperf: pulling loadperf.invalid/shop:1"]
+
+
+def test_an_image_that_is_not_here_is_pulled_and_known_by_the_registrys_digest(engine: Engine, said: list[str]) -> None:
+    with registry() as (name, expected):
+        try:
+            with image_for(DockerSpec(image=f"{name}:1", port=80), engine.client, said.append) as image:
+                assert digest(image) == f"{name}@{expected}"
+        finally:
+            engine.client.images.remove(f"{name}:1")
+
+    assert said[0] == f"loadperf: pulling {name}:1"
+    assert f"  Status: Downloaded newer image for {name}:1" in said
 
 
 def test_an_image_name_that_is_none_is_reported() -> None:

@@ -42,6 +42,9 @@ class Histogram:
 
     def merge(self, other: Histogram) -> None:
         """Add another histogram's counts to this one's."""
+        if not self.counts:
+            self.counts = dict(other.counts)
+            return
         for bucket, count in other.counts.items():
             self.counts[bucket] = self.counts.get(bucket, 0) + count
 

@@ -46,7 +46,7 @@ def write(run: RunRecord, history: Sequence[RunRecord], path: Path) -> Path:
         with suppress(OSError):
             unfinished.unlink()
         raise LoadperfError(
-            f"the report could not be written to {path}: {error.strerror}; name another file with --loadperf-report"
+            f"the report could not be written to {path}: {error.strerror}; make it writable, or give another path"
         ) from error
     return path
 

@@ -81,7 +81,7 @@ def trend(run: RunRecord, history: Sequence[RunRecord], key: str, endpoint: str 
     if now is None:
         raise KeyError(key)
     runs = until(run, history)
-    baseline = find(runs[:-1], now, run.commit)
+    baseline = find(runs[:-1], now, run.commit, run.baseline)
     points = tuple(_point(earlier, (run, now), endpoint) for earlier in of_load(runs, key))
     return Trend(points, baseline, _medians(points, baseline), tuple(_limits(run, key, endpoint)))
 
