@@ -170,3 +170,29 @@ def test_the_startup_benchmark_prints_what_it_measured(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert re.search(r"median difference +-?\d+\.\d ms +\(target: at most 5 ms\)", done.stdout)
     assert '"pairs": 5' in figures.read_text()
+
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="session")
+def help_text() -> str:
+    command = [sys.executable, "-m", "pytest", "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_readme_lists_the_options_that_there_are(help_text: str) -> None:
+    there = set(re.findall(r"^  (--loadperf[\w-]*)", help_text, re.MULTILINE))
+    assert set(re.findall(r"^\| `(--loadperf[\w-]*)", README, re.MULTILINE)) == there
+
+
+def test_the_readme_marks_the_options_with_an_ini_twin(help_text: str) -> None:
+    there = set(re.findall(r"^  loadperf_(\w+)", help_text, re.MULTILINE))
+    marked = re.findall(r"^\| `--loadperf-([\w-]+).*\| yes \|", README, re.MULTILINE)
+    assert {name.replace("-", "_") for name in marked} == there
+
+
+def test_ci_runs_the_command_that_the_readme_gives_for_the_tests() -> None:
+    commands = re.findall(r"^python3 -m venv .*", README, re.MULTILINE)
+    assert len(commands) == 2
+    assert commands[1] in (ROOT / ".ci" / "run").read_text()
