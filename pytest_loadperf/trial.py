@@ -21,8 +21,8 @@ from pytest_loadperf.service.running import RunningService
 class Watcher(Protocol):
     """Sees the load as it runs."""
 
-    def stage(self, stage: Stage, number: int, count: int) -> None:
-        """A stage begins."""
+    def stage(self, name: str, asked: Stage | None) -> None:
+        """A stage begins; None is a shape's."""
 
     def second(self, users: int, recent: Summary) -> None:
         """What was answered in about the last second."""
@@ -71,14 +71,15 @@ class TrialRun:
 
     def _begin_stage(self, message: StageBegan) -> None:
         self._began.append(message)
-        stages = self._plan.stages
-        stage = stages[len(self._began) - 1] if stages else Stage(message.name, users=1, duration="1s")
-        self._watcher.stage(stage, len(self._began), len(stages) or 1)
+        number, stages = len(self._began), self._plan.stages
+        position = f" ({number}/{len(stages)})" if len(stages) > 1 else ""
+        self._watcher.stage(f"{message.name}{position}", stages[number - 1] if stages else None)
 
     def _take(self, second: Second, generator: Generator) -> None:
         self._collector.add(second.windows)
         self._users = max(self._users, second.users)
-        self._watcher.second(second.users, summarise(second.windows, 1.0))
+        if second.users:  # the last one comes when they are stopped
+            self._watcher.second(second.users, summarise(second.windows, 1.0))
         self._service.check()
         if self.aborted is None and (why := self._abort(second.at_s, self._collector)):
             self.aborted = why

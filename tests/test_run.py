@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import re
+import struct
+import subprocess
+import termios
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from projects import ONE_SECOND, Project
+from projects import ONE_SECOND, Project, python
 
 RUSH = f"rush_hour = load(Shopper, {ONE_SECOND})\n"
 HOLDS = RUSH + '@pytest.mark.loadperf("p95 < 5s", "failure_rate < 1%")\ndef test_rush(rush_hour): pass\n'
@@ -295,6 +302,43 @@ def test_a_long_stage_tells_how_it_goes(project: Project) -> None:
         "test_it", 'long = load(Shopper, Stage("hold", users=2, duration="11s"))\ndef test_long(long): pass\n'
     )
     project.run().stdout.re_match_lines([r"long · hold: 10 s, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed"])
+
+
+def test_a_shape_tells_as_it_goes(project: Project) -> None:
+    (project.path / "locustfile.py").write_text(
+        "from locust import HttpUser, LoadTestShape, constant, task\n"
+        "class Shopper(HttpUser):\n    wait_time = constant(0.1)\n"
+        "    @task\n    def ask(self): self.client.get('/anything')\n"
+        "class Wave(LoadTestShape):\n    def tick(self): return (3, 3) if self.get_run_time() < 2 else None\n"
+    )
+    (project.path / "test_it.py").write_text(
+        "from pytest_loadperf import load\nwave = load('locustfile.py')\n"
+        "def test_wave(wave):\n    assert wave.stages['Wave'].requests > 10\n"
+    )
+    result = project.run()
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines([r"wave · Wave: as the shape says", r"  Wave +3 "])
+
+
+def test_a_terminal_shows_a_bar(project: Project) -> None:
+    project.module("test_it", 'bar = load(Shopper, Stage("hold", users=2, duration="2s"))\ndef test_bar(bar): pass\n')
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    command = python("-m", "pytest", "--loadperf", "-p", "no:cacheprovider")
+    with subprocess.Popen(command, cwd=project.path, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        shown = _read(master)
+    assert process.returncode == 0
+    assert re.search(r"bar · hold █+.* 1/2 s, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed", shown)
+
+
+def _read(terminal: int) -> str:
+    shown = b""
+    with suppress(OSError):  # how a terminal ends
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    return shown.decode()
 
 
 def test_variants_of_a_parametrised_service_are_series_of_their_own(project: Project) -> None:

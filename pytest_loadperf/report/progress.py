@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _EVERY_S = 10.0
+_SETTLED_S = 0.5
 _BAR = "{desc} {bar:20} {n:.0f}/{total:.0f} s{postfix}"
+_COUNTER = "{desc} {n:.0f} s{postfix}"
 
 
 class Progress:
@@ -56,6 +58,14 @@ class Progress:
             with capture.global_and_fixture_disabled():
                 yield
 
+    def bar(self, stage: str, total_s: float | None) -> tqdm[Any]:
+        """A new bar, on a line of its own."""
+        from tqdm import tqdm
+
+        self._reporter.ensure_newline()
+        form = _BAR if total_s else _COUNTER
+        return tqdm(total=total_s, desc=stage, bar_format=form, file=sys.stderr, dynamic_ncols=True)
+
     @contextmanager
     def load(self, title: str) -> Iterator[Watcher]:
         """A watcher for one trial."""
@@ -75,44 +85,34 @@ class Watcher:
         self._stage = ""
         self._bar: tqdm[Any] | None = None
         self._began = self._last_line = time.monotonic()
-        self._requests = self._failures = 0
+        self._failures = 0
 
-    def stage(self, stage: Stage, number: int, count: int) -> None:
-        """A stage begins."""
+    def stage(self, name: str, asked: Stage | None) -> None:
+        """A stage begins; a shape says only as it goes how many users it asks for, and how long."""
+        self._close()
         self._began = self._last_line = time.monotonic()
-        self._requests = self._failures = 0
-        self._stage = f"{self._title} · {stage.name}" + (f" ({number}/{count})" if count > 1 else "")
+        self._failures = 0
+        self._stage = f"{self._title} · {name}"
         if self._progress.silent:
             return
         with self._progress.visible():
-            self._close()
             if sys.stderr.isatty():
-                self._bar = self._new_bar(stage.duration_s)
+                self._bar = self._progress.bar(self._stage, asked.duration_s if asked else None)
         if self._bar is None:
-            measured = "" if stage.measured else ", not measured"
-            self._progress.say(f"{self._stage}: up to {stage.users} users for {stage.duration_s:g} s{measured}")
-
-    def _new_bar(self, total: float) -> tqdm[Any]:
-        from tqdm import tqdm
-
-        sys.stderr.write("\n")
-        return tqdm(total=total, desc=self._stage, bar_format=_BAR, file=sys.stderr, leave=True, dynamic_ncols=True)
+            self._progress.say(f"{self._stage}: {_planned(asked)}")
 
     def second(self, users: int, recent: Summary) -> None:
-        """About a second has passed."""
-        self._requests += recent.requests
-        self._failures += recent.failures
-        if self._progress.silent:
+        """About a second has passed; `recent` holds what was answered in it."""
+        passed_s = time.monotonic() - self._began
+        if self._progress.silent or passed_s < _SETTLED_S:  # this tells of the stage before
             return
-        now = time.monotonic()
+        self._failures += recent.failures
+        told = f"{users} users, {recent.rps:.0f} req/s, p95 {show_ms(recent.p95_ms)}, {self._failures} failed"
         if self._bar is not None:
-            self._draw(self._bar, now - self._began, self._told(users, recent))
-        elif now - self._last_line >= _EVERY_S:
-            self._last_line = now
-            self._progress.say(f"{self._stage}: {now - self._began:.0f} s, {self._told(users, recent)}")
-
-    def _told(self, users: int, recent: Summary) -> str:
-        return f"{users} users, {recent.rps:.0f} req/s, p95 {show_ms(recent.p95_ms)}, {self._failures} failed"
+            self._draw(self._bar, passed_s, told)
+        elif time.monotonic() - self._last_line >= _EVERY_S:
+            self._last_line = time.monotonic()
+            self._progress.say(f"{self._stage}: {passed_s:.0f} s, {told}")
 
     def _draw(self, bar: tqdm[Any], passed_s: float, told: str) -> None:
         with self._progress.visible():
@@ -121,11 +121,16 @@ class Watcher:
 
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.n = self._bar.total or self._bar.n
-            self._bar.close()
+            with self._progress.visible():
+                self._bar.close()
             self._bar = None
 
     def end(self) -> None:
         """The trial is over."""
-        with self._progress.visible():
-            self._close()
+        self._close()
+
+
+def _planned(asked: Stage | None) -> str:
+    if asked is None:
+        return "as the shape says"
+    return f"up to {asked.users} users for {asked.duration_s:g} s" + ("" if asked.measured else ", not measured")
