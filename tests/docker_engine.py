@@ -13,14 +13,20 @@ BASE_IMAGE = "python:3.11-slim-bookworm"
 TRACE = "LABEL pytest-loadperf.tests=1"  # in a Dockerfile, by which the leavings of failed builds are found
 
 
-def the_engine() -> Iterator[Engine]:
-    """What a fixture yields from: the engine, or the end of the test that asks for it."""
+def require_engine() -> Engine:
+    """The engine, or the end of the test that asks for it."""
     try:
-        engine = connect()
+        return connect()
     except EngineMissing as missing:
-        if os.environ.get("LOADPERF_REQUIRE_DOCKER") == "1":
-            pytest.fail(f"LOADPERF_REQUIRE_DOCKER=1, but {missing}", pytrace=False)
-        pytest.skip(f"no Docker engine answers ({missing.reason})")
+        text = str(missing)
+    if os.environ.get("LOADPERF_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"LOADPERF_REQUIRE_DOCKER=1, but {text}", pytrace=False)
+    pytest.skip(text)
+
+
+def the_engine() -> Iterator[Engine]:
+    """What a fixture yields from."""
+    engine = require_engine()
     yield engine
     engine.client.close()
 

@@ -1,29 +1,15 @@
-"""Starts a service as pytest would, and stays until it is killed: `python owning.py docker|process|compose [keep]`."""
+"""Starts a service as pytest would, and stays until it is killed: `python owning.py docker|process|FILE.yml [keep]`."""
 
 from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 from pytest_loadperf.service.choose import start
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, ProcessSpec, Spec
 
 TELLING = Path(__file__).with_name("telling.py")
-COMPOSE = """
-services:
-  web:
-    image: python:3.11-slim-bookworm
-    command: python -m http.server 8000
-    depends_on: [db]
-  db:
-    image: python:3.11-slim-bookworm
-    command: sleep 600
-    volumes: ["data:/data"]
-volumes:
-  data:
-"""
 
 
 def asked(kind: str) -> Spec:
@@ -33,9 +19,7 @@ def asked(kind: str) -> Spec:
         )
     if kind == "process":
         return ProcessSpec(command=[sys.executable, str(TELLING), "{port}", "family"], cwd=TELLING.parent)
-    file = Path(tempfile.mkdtemp(prefix="loadperf-tests-")) / "compose.yml"
-    file.write_text(COMPOSE)
-    return ComposeSpec(file=file, service="web", port=8000)
+    return ComposeSpec(file=Path(kind), service="web", port=8000)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
+
 import pytest_loadperf
+from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.service.choose import start
+from pytest_loadperf.service.spec import Spec
 
 HERE = Path(__file__).parent
 
@@ -23,6 +28,15 @@ def told(url: str) -> dict[str, Any]:
     with urlopen(url, timeout=5) as answer:
         said: dict[str, Any] = json.load(answer)
         return said
+
+
+def failure(asked: Spec, said: list[str] | None = None) -> tuple[str, str]:
+    """What the error of a service that does not start says, and its notes; with no traceback of a library's."""
+    say = print if said is None else said.append
+    with pytest.raises(ServiceError) as raised, start(asked, say=say):
+        pytest.fail("it started")
+    assert raised.value.__cause__ is None
+    return str(raised.value), "\n".join(getattr(raised.value, "__notes__", ()))
 
 
 def soon(true: Callable[[], bool], within_s: float = 3.0) -> bool:

@@ -228,8 +228,10 @@ def test_a_kept_project_stays_up_and_the_command_that_removes_it_is_said(
     assert left(engine, os.getpid()) == []
 
 
-def test_what_a_killed_run_left_is_removed_with_networks_and_volumes(engine: Engine, said: list[str]) -> None:
-    with owner_of("compose") as (owner, _):
+def test_what_a_killed_run_left_is_removed_with_networks_and_volumes(
+    file: Path, engine: Engine, said: list[str]
+) -> None:
+    with owner_of(str(file)) as (owner, _):
         assert left(engine, owner.pid)
         owner.send_signal(signal.SIGKILL)
         owner.wait()

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from owning import TELLING
-from service_asking import owner_of, soon, told
+from service_asking import failure, owner_of, soon, told
 
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.service.choose import start
@@ -31,13 +31,6 @@ def spec(*words: str, **fields: object) -> ProcessSpec:
 
 def python(code: str, **fields: object) -> ProcessSpec:
     return spec(command=[sys.executable, "-c", code], **fields)
-
-
-def failure(asked: ProcessSpec) -> tuple[str, str]:
-    """What the error of a service that does not start says, and its notes."""
-    with pytest.raises(ServiceError) as raised, start(asked, say=print):
-        pytest.fail("it started")
-    return str(raised.value), "\n".join(getattr(raised.value, "__notes__", ()))
 
 
 def checked(service: RunningService) -> None:

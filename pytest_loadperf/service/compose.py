@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from docker import DockerClient
 from docker.models.containers import Container
@@ -38,33 +37,29 @@ def in_compose(
     """The service, ready to be loaded; the whole project is gone when the context ends, unless it is to be kept."""
     client = engine.client
     sweep(client, say)
-    with tempfile.TemporaryDirectory(prefix="loadperf-") as folder:
-        project = Project(spec, Path(folder) / "override.json", owner.labels(keep))
-        with _removed(project, client, keep, say):
-            project.up(say)
-            started = time.monotonic()
-            containers = project.containers(client)
-            service = ContainerService(containers, spec.port, _record(spec, engine, containers), _secrets(containers))
-            service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
-            with service.watched(client.api):
-                yield service
+    project = Project(spec)
+    with _removed(project, client, keep, say):
+        project.up(owner.labels(keep), say)
+        started = time.monotonic()
+        containers = project.containers(client)
+        service = ContainerService(containers, spec.port, _record(spec, engine, containers), _secrets(containers))
+        service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
+        with service.watched(client.api):
+            yield service
 
 
 class Project:
-    """A compose file under a name that only this run uses, its services labelled and the loaded one's port free."""
+    """A compose file under a name that only this run uses."""
 
-    def __init__(self, spec: ComposeSpec, override: Path, labels: dict[str, str]) -> None:
+    def __init__(self, spec: ComposeSpec) -> None:
         if not spec.file.is_file():
             raise ServiceError(f"{spec.name} was not started: there is no {spec.file}. Correct file=")
         self._spec = spec
         self.name = f"loadperf-{os.getpid()}-{secrets.token_hex(3)}"
         self._command = [*_compose(), "--ansi", "never", "-p", self.name, "-f", str(spec.file)]
-        services: dict[str, dict[str, object]] = {name: {"labels": labels} for name in self._services()}
-        services[spec.service]["ports"] = [f"127.0.0.1::{spec.port}"]
-        override.write_text(json.dumps({"services": services}))  # JSON is YAML
-        self._command += ["-f", str(override)]
+        self._services = self._read_services()
 
-    def _services(self) -> list[str]:
+    def _read_services(self) -> list[str]:
         run = subprocess.run([*self._command, "config", "--services"], capture_output=True, text=True, check=False)
         if run.returncode:
             raise _failed(f"reading {self._spec.file}", run.stderr.splitlines())
@@ -74,10 +69,16 @@ class Project:
             raise ServiceError(f"{self._spec.file} has no service {self._spec.service!r}; it has {known}")
         return names
 
-    def up(self, say: Callable[[str], None]) -> None:
-        """Build and start the service and what it depends on, with the output as it comes."""
+    def up(self, labels: dict[str, str], say: Callable[[str], None]) -> None:
+        """Build and start the service and what it depends on, labelled, with the output as it comes."""
         say(f"loadperf: starting {self._spec.name}")
-        self._run(["up", "-d", "--build", self._spec.service], f"starting {self._spec.name}", say)
+        services: dict[str, dict[str, object]] = {name: {"labels": labels} for name in self._services}
+        services[self._spec.service]["ports"] = [f"127.0.0.1::{self._spec.port}"]  # a free one of this machine's own
+        with tempfile.NamedTemporaryFile("w", prefix="loadperf-", suffix=".json") as override:
+            json.dump({"services": services}, override)  # JSON is YAML
+            override.flush()
+            words = ["-f", override.name, "up", "-d", "--build", self._spec.service]
+            self._run(words, f"starting {self._spec.name}", say)
 
     def down(self) -> None:
         """Remove containers, networks and volumes; nothing in them is worth a slow stop."""
@@ -107,7 +108,7 @@ class Project:
 
     def removal(self) -> str:
         """The command with which a user removes the project."""
-        return shlex.join([*self._command[:-2], "down", "-v", "-t", "0"])
+        return shlex.join([*self._command, "down", "-v", "-t", "0"])
 
     def containers(self, client: DockerClient) -> list[Container]:
         """The containers of the service that is loaded, one per replica."""

@@ -27,12 +27,13 @@ class ContainerService(RunningService):
         self, containers: Sequence[Container], port: int, record: ServiceRecord, secrets: Sequence[str]
     ) -> None:
         self.record = record
+        self.urls = ()
         self._containers = containers
+        self._port = port
         self._secrets = secrets
         self._meters: list[StatsMeter] = []
         self._restarts: dict[str, int] = {}
-        self.check()  # one that ended at once has no port
-        self.urls = tuple(_url(container, port) for container in containers)
+        self.check()
 
     def check(self) -> None:
         """Raise ServiceError when a container ended or was restarted, with exit code, OOM flag and log."""
@@ -45,6 +46,7 @@ class ContainerService(RunningService):
             if why := self._gone(container):
                 text = redact(f"the container {container.name} ({self.record.name}) {why}", self._secrets)
                 raise with_log(ServiceError(text), self._log(container, 50))
+        self.urls = tuple(_url(container, self._port) for container in self._containers)
 
     def _gone(self, container: Container) -> str | None:
         state = container.attrs["State"]
@@ -89,6 +91,8 @@ class ContainerService(RunningService):
 
 def _url(container: Container, port: int) -> str:
     """Where the container's port is published on this machine's loopback."""
+    if container.attrs["State"]["Restarting"]:
+        return "http://127.0.0.1:0"  # nowhere, until it is up again
     for published in container.ports.get(f"{port}/tcp") or ():
         if published["HostIp"] == "127.0.0.1":
             return f"http://127.0.0.1:{published['HostPort']}"

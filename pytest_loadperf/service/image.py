@@ -32,7 +32,7 @@ def image_for(spec: DockerSpec, client: DockerClient, say: Callable[[str], None]
         return
     tag = stable_tag(spec.build, spec.dockerfile or "", spec.target or "")
     with tidied(client, tag) as stale:
-        built = client.images.get(_build(spec, spec.build, tag, client, say))
+        built = _built(spec, spec.build, tag, client, say)
         stale.append(built.id or "")  # a build of the same folder elsewhere may take the tag
         yield built
 
@@ -85,8 +85,8 @@ def _found(spec: DockerSpec, client: DockerClient, say: Callable[[str], None]) -
         return client.images.get(name)
 
 
-def _build(spec: DockerSpec, folder: Path, tag: str, client: DockerClient, say: Callable[[str], None]) -> str:
-    """Build with the output as it comes; the image's id."""
+def _built(spec: DockerSpec, folder: Path, tag: str, client: DockerClient, say: Callable[[str], None]) -> Image:
+    """The image of a build whose output is shown as it comes."""
     dockerfile = folder / (spec.dockerfile or "Dockerfile")
     if not dockerfile.is_file():
         raise ServiceError(f"{spec.name} was not built: there is no {dockerfile}. Correct build= or dockerfile=")
@@ -99,10 +99,10 @@ def _build(spec: DockerSpec, folder: Path, tag: str, client: DockerClient, say: 
                 say(f"  {lines[-1]}")
         except APIError as refused:
             raise _broken(folder, lines, redact(str(refused.explanation), spec.secrets)) from None
-    built = [match.group(1) for line in lines if (match := _BUILT.search(line))]
-    if not built:
-        raise _broken(folder, lines, "the engine named no image")
-    return built[-1]
+        ids = [match.group(1) for line in lines if (match := _BUILT.search(line))]
+        if not ids:
+            raise _broken(folder, lines, "the engine named no image")
+        return client.images.get(ids[-1])
 
 
 def _build_events(spec: DockerSpec, folder: Path, tag: str, client: DockerClient) -> Iterator[dict[str, Any]]:

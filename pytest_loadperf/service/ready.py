@@ -19,24 +19,27 @@ class NotReady(ServiceError):
     """The service lives but did not answer as expected in its time."""
 
 
-def wait_ready(url: str, timeout_s: float, alive: Callable[[], None], what: str, *, advice: str = "") -> float:
+def wait_ready(
+    url: str | Callable[[], str], timeout_s: float, alive: Callable[[], None], what: str, *, advice: str = ""
+) -> float:
     """Seconds until `url` answered; `alive` is asked in every round, and raises when the service is gone.
 
     For the path '/' any status below 500 will do, since not every service has a start page; a path that was chosen
-    must answer with 2xx or 3xx. Raises NotReady after `timeout_s`.
+    must answer with 2xx or 3xx. A callable is asked in every round too. Raises NotReady after `timeout_s`.
     """
     began = time.monotonic()
     end = began + timeout_s
     pause_s = _FIRST_PAUSE_S
-    accepted = range(100, 500) if urlsplit(url).path == "/" else range(200, 400)
     while True:
         alive()
-        seen = _ask(url, min(_LONGEST_ANSWER_S, max(_LONGEST_PAUSE_S, end - time.monotonic())))
+        address = url if isinstance(url, str) else url()
+        accepted = range(100, 500) if urlsplit(address).path == "/" else range(200, 400)
+        seen = _ask(address, min(_LONGEST_ANSWER_S, max(_LONGEST_PAUSE_S, end - time.monotonic())))
         if seen in accepted:
             return time.monotonic() - began
         if time.monotonic() + pause_s > end:
             alive()
-            raise NotReady(" ".join(filter(None, (_late(url, timeout_s, what, seen, accepted), advice))))
+            raise NotReady(" ".join(filter(None, (_late(address, timeout_s, what, seen, accepted), advice))))
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
 

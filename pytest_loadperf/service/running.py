@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.model import Sample, ServiceRecord
@@ -37,12 +38,17 @@ class RunningService(ABC):
 
     def wait_ready(self, ready: str, timeout_s: float, started: float, advice: str = "") -> None:
         """Wait until every replica answers, `timeout_s` at most for each, and record how long it took all."""
-        for url in self.urls:
+        for replica in range(len(self.urls)):
             try:
-                wait_ready(url + ready, timeout_s, self.check, self.record.name, advice=advice)
+                wait_ready(
+                    partial(self._address, replica, ready), timeout_s, self.check, self.record.name, advice=advice
+                )
             except NotReady as error:
                 raise with_log(error, self.log_tail()) from None
         self.record = replace(self.record, started_in_s=round(time.monotonic() - started, 3))
+
+    def _address(self, replica: int, path: str) -> str:
+        return self.urls[replica] + path  # of the moment: a container that was restarted has another port
 
 
 def with_log(error: ServiceError, log: str) -> ServiceError:
