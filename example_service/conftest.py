@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import sys
 
 from pytest_loadperf import docker_service, process_service
 
@@ -10,5 +9,5 @@ from pytest_loadperf import docker_service, process_service
 os.environ.setdefault("API_KEY", secrets.token_hex(16))
 env = {"API_USER": "api", "API_KEY": os.environ["API_KEY"]}
 
-local = process_service([sys.executable, "-m", "gunicorn", "--bind=127.0.0.1:{port}"], ready="/health", env=env)
+local = process_service("gunicorn --bind=127.0.0.1:{port}", ready="/health", env=env)
 loadperf_service = docker_service(build=".", port=8000, ready="/health", env=env, cpus=1, memory="256m", fallback=local)

@@ -38,7 +38,7 @@ readers = load(
 
 @pytest.mark.loadperf("p95 < 150ms", "failure_rate < 1%", "p95[review] < 200ms", "p95 < baseline + max(50%, 10ms)")
 def test_readers_do_not_wait(readers: LoadResult) -> None:
-    assert readers["headline"].p50_ms < readers["review"].p50_ms  # a plain assertion works as well
+    assert readers["review"].p50_ms < 10 * readers["headline"].p50_ms  # a plain assertion works as well
 
 
 def test_every_text_is_judged(readers: LoadResult) -> None:  # the load ran once, for both tests

@@ -1,4 +1,4 @@
-"""xdist: load tests of a module stay on one worker, whatever --dist says of the others."""
+"""xdist: load tests that belong together stay on one worker, whatever --dist says of the others."""
 
 from __future__ import annotations
 
@@ -6,36 +6,80 @@ import json
 import os
 import shutil
 import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_loadperf.fixtures import IS_LOAD
+
 ROOM = "loadperf_room"  # in a worker's input: the path of the run's lock
-_LOADS = ".loads"  # beside it: which tests are load tests, since xdist tells its controller no more than their ids
+_GROUPS = ".groups"  # beside it: which tests are load tests, since xdist tells its controller no more than their ids
+_LOOK_S = 0.5
 
 
 class Worker:
-    """In each worker: tells the controller which of the collected tests are load tests."""
+    """In each worker: tells the controller which load tests belong together, and ends with its controller."""
 
     def __init__(self, worker_input: dict[str, Any]) -> None:
-        self._file = Path(worker_input[ROOM]).with_suffix(_LOADS)
+        self._file = Path(worker_input[ROOM]).with_suffix(_GROUPS)
+        self._controller = os.getppid()
+
+    def pytest_sessionstart(self) -> None:
+        """A worker whose controller is killed would load on: execnet waits for the test that runs."""
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while os.getppid() == self._controller:
+            time.sleep(_LOOK_S)
+        os._exit(1)  # generator and service notice, and end as well
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Before xdist sends the ids; every worker writes the same."""
-        loads = [item.nodeid for item in session.items if "loadperf_session" in getattr(item, "fixturenames", ())]
         mine = self._file.with_suffix(f".{os.getpid()}")
-        mine.write_text(json.dumps(loads))
+        mine.write_text(json.dumps(groups(session.items)))
         mine.replace(self._file)
+
+
+def groups(items: Sequence[pytest.Item]) -> dict[str, str]:
+    """A group for each load test: its module, and with it the modules that share a load with it."""
+    modules: dict[str, set[str]] = {}
+    for item in items:
+        if "loadperf_session" in getattr(item, "fixturenames", ()):
+            modules.setdefault(item.nodeid.partition("::")[0], set()).update(_wide_loads(item))
+    group = {module: module for module in modules}
+    for one, other in combinations(modules, 2):
+        if modules[one] & modules[other]:
+            joined = {module for module, of in group.items() if of in (group[one], group[other])}
+            group.update(dict.fromkeys(joined, min(joined)))
+    ids = (item.nodeid for item in items if "loadperf_session" in getattr(item, "fixturenames", ()))
+    return {nodeid: group[nodeid.partition("::")[0]] for nodeid in ids}
+
+
+def _wide_loads(item: Any) -> Iterator[str]:
+    """The load fixtures of a test whose value lives longer than a module."""
+    for name, definitions in item._fixtureinfo.name2fixturedefs.items():
+        for definition in definitions:
+            if definition.scope in ("package", "session") and getattr(definition.func, IS_LOAD, False):
+                yield f"{definition.baseid}::{name}"
 
 
 class Controller:
     """In xdist's controller: gives the workers their room, and schedules."""
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="pytest-loadperf-"))
-        self._room = self._folder / "run"
+    @cached_property
+    def _folder(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="pytest-loadperf-"))
+
+    @property
+    def _room(self) -> Path:
+        return self._folder / "run"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -50,7 +94,7 @@ class Controller:
             return None
         from pytest_loadperf.scheduling import LoadTestsTogether
 
-        return LoadTestsTogether(config, log, dist, self._room.with_suffix(_LOADS))
+        return LoadTestsTogether(config, log, dist, self._room.with_suffix(_GROUPS))
 
     def pytest_unconfigure(self) -> None:
         """Nothing of it is left."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Scope = Literal["session", "package", "module", "class", "function"]
 _SPEC = "loadperf_spec"
+IS_LOAD = "loadperf_is_load"  # on the function of a load fixture
 
 
 def load(
@@ -38,12 +39,15 @@ def load(
     Stages, or one LoadTestShape. `service` names the fixture that gives the addresses (None: the users' own hosts).
     `abort` stops early: 'failure_rate > 50% for 10s'. Raises UsageFault for what can't be meant.
     """
+    if "__qualname__" in sys._getframe(1).f_locals:
+        raise UsageFault("load() stands in the body of a class; a load fixture belongs at the level of the module")
     spec = ask(user, stages, trials=trials, abort=abort, folder=_callers_folder())
 
     def measure(request: pytest.FixtureRequest, loadperf_session: Loading, **services: RunningService) -> LoadResult:
         return loadperf_session.measure(spec, next(iter(services.values()), None), request)
 
     measure.__signature__ = _signature(measure, service)  # type: ignore[attr-defined]
+    setattr(measure, IS_LOAD, True)
     return pytest.fixture(scope=scope, name=name)(measure)
 
 

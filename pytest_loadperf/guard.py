@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pytest_loadperf.errors import HostRefused
 
+_Address = IPv4Address | IPv6Address
 # `ipaddress.is_private` also admits link-local addresses, where clouds keep their metadata services.
 _PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
@@ -20,37 +22,42 @@ class HostGuard:
     """Refuses every address that is neither loopback, private, nor behind one of the allowed names."""
 
     def __init__(self, allowed_hosts: Iterable[str]) -> None:
-        self._allowed = tuple(allowed_hosts)
+        self._names = frozenset(allowed_hosts)
+        self._addresses = {_parse(address) for name in self._names for address in addresses_of(name)}
 
     def check_url(self, url: str) -> None:
         """Raise HostRefused unless every address that the URL's host resolves to is admitted."""
         host = urlsplit(url).hostname
         if not host:
             raise HostRefused(f"{url!r} names no host; expected an address such as http://127.0.0.1:8000")
-        if host in self._allowed:
-            return
+        if refused := self.refused(host):
+            raise HostRefused(refused)
+
+    def refused(self, host: str) -> str | None:
+        """The sentence that refuses a host, given by name or address; None where it may be loaded."""
+        if host in self._names:
+            return None
         for address in addresses_of(host):
-            if not self.admits(address):
-                raise HostRefused(self.refusal(host if host == address else f"{host} ({address})", host))
+            if not self._admits(_parse(address)):
+                return (
+                    f"{host if host == address else f'{host} ({address})'} is not loaded: it is neither this machine, "
+                    "nor a private address, nor a service that this run started. If you may load it, say "
+                    f"--loadperf-allow-host {host}"
+                )
+        return None
 
-    def refusal(self, seen: str, host: str) -> str:
-        """The sentence for a refused host."""
-        return (
-            f"{seen} is not loaded: it is neither this machine, nor a private address, nor a service that this run "
-            f"started. If you may load it, say --loadperf-allow-host {host}"
-        )
+    def learn(self, host: str, addresses: Iterable[str]) -> None:
+        """A name was resolved: the addresses of an allowed one may change from answer to answer."""
+        if host in self._names:
+            self._addresses.update(_parse(address) for address in addresses)
 
-    def admits(self, address: str) -> bool:
-        """Whether a connection to this address may be opened."""
-        parsed = _parse(address)
-        if parsed.is_loopback or parsed.is_unspecified:
+    def _admits(self, address: _Address) -> bool:
+        if address.is_loopback or address.is_unspecified or address in self._addresses:
             return True
-        if any(parsed in network for network in _PRIVATE if network.version == parsed.version):
-            return True
-        return any(parsed == _parse(allowed) for host in self._allowed for allowed in addresses_of(host))
+        return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
-def _parse(address: str) -> IPv4Address | IPv6Address:
+def _parse(address: str) -> _Address:
     parsed = ip_address(address.partition("%")[0])
     return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed
 
@@ -58,21 +65,42 @@ def _parse(address: str) -> IPv4Address | IPv6Address:
 def addresses_of(host: str) -> list[str]:
     """Every address that a host name resolves to; none where it does not resolve (connecting will say so)."""
     try:
+        ip_address(host.partition("%")[0])
+        return [host]
+    except ValueError:
+        pass  # a name
+    try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):
         return []
     return sorted({str(entry[4][0]) for entry in found})
 
 
 def guard_sockets(guard: HostGuard, on_refused: Callable[[str], None]) -> None:
     """Refuse connections of this process at the socket: redirects, absolute URLs and changing names count as well."""
-    connect = socket.socket.connect
 
-    def guarded(connecting: socket.socket, address: Any) -> None:
-        if connecting.family in (socket.AF_INET, socket.AF_INET6) and not guard.admits(address[0]):
-            text = guard.refusal(address[0], address[0])
+    def check(connecting: socket.socket, address: Any) -> None:
+        if connecting.family in (socket.AF_INET, socket.AF_INET6) and (text := guard.refused(str(address[0]))):
             on_refused(text)
             raise PermissionError(text)
+
+    connect, connect_ex, resolve = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def guarded_connect(connecting: socket.socket, address: Any) -> None:
+        check(connecting, address)
         connect(connecting, address)
 
-    socket.socket.connect = guarded  # type: ignore[method-assign, assignment]
+    def guarded_connect_ex(connecting: socket.socket, address: Any) -> int:
+        check(connecting, address)
+        return connect_ex(connecting, address)
+
+    def learning_resolve(host: Any, *arguments: Any, **options: Any) -> Any:
+        found = resolve(host, *arguments, **options)
+        guard.learn(str(host), (str(entry[4][0]) for entry in found))
+        return found
+
+    socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
+    for module in (socket, sys.modules.get("gevent.socket")):
+        if module is not None:
+            module.getaddrinfo = learning_resolve  # type: ignore[attr-defined]

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_loadperf.errors import HistoryError, ThresholdBroken, UsageFault
+from pytest_loadperf.errors import HistoryError, LoadperfError, ThresholdBroken, UsageFault
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.thresholds import Threshold, judge, parse
 from pytest_loadperf.loading import Loading
 from pytest_loadperf.model import Verdict
-from pytest_loadperf.options import LoadperfConfig
+from pytest_loadperf.redact import redact
 from pytest_loadperf.report.junit import properties
 from pytest_loadperf.report.terminal import breach_text
 from pytest_loadperf.result import LoadResult
+from pytest_loadperf.settings import LoadperfConfig
 
 _THRESHOLDS = pytest.StashKey[tuple[Threshold, ...]]()
 FAULTS = "loadperf_faults"  # in a worker's output
+_LONGEST_MESSAGE = 2000
 
 
 class Judging:
@@ -39,9 +43,9 @@ class Judging:
         """A UsageFault at import is said once, with all others, instead of as a traceback."""
         report = yield
         call: pytest.CallInfo[object] | None = getattr(report, "call", None)
-        if call and call.excinfo and isinstance(call.excinfo.value, UsageFault):
-            line = next((entry.lineno + 1 for entry in call.excinfo.traceback if entry.path == collector.path), 0)
-            self._faults.append(f"{collector.nodeid}:{line}: {call.excinfo.value}")
+        fault = _fault_of(call.excinfo.value) if call and call.excinfo else None
+        if call and fault:
+            self._faults.append(f"{_place(fault, collector)}: {fault}")
             report.outcome, report.longrepr, report.result = "passed", None, []
             call.excinfo = None
         return report
@@ -51,7 +55,7 @@ class Judging:
         """Read every threshold; end the run with exit status 4 where something can't be meant."""
         for item in items:
             item.stash[_THRESHOLDS] = tuple(self._thresholds(item))
-        if not self._faults:
+        if not self._faults and not self._config.getoption("collectonly"):
             self._check_history(items)
         if not self._faults:
             return
@@ -81,7 +85,7 @@ class Judging:
             self._faults.append(f"{item.nodeid}: {fault}")
             return
         names = getattr(item, "fixturenames", [])
-        if threshold.load is not None and threshold.load not in names:
+        if threshold.load is not None and threshold.load not in names and "loadperf" not in names:
             self._faults.append(
                 f"{item.nodeid}: {text!r} names {threshold.load!r}, but the test uses no load fixture of that name"
             )
@@ -100,7 +104,7 @@ class Judging:
         """Judge after the test's own assertions; a broken threshold fails the test in its call phase."""
         try:
             outcome = yield
-        except Exception as error:
+        except (Exception, pytest.fail.Exception) as error:
             if broken := self._judge(item):
                 error.add_note(broken)
             raise
@@ -110,36 +114,41 @@ class Judging:
 
     def _judge(self, item: pytest.Item) -> str | None:
         """Every threshold on every load of the test; the text of all breaches, or None."""
-        results = self._results(item)
-        thresholds = item.stash[_THRESHOLDS]
-        if thresholds and not results:
+        used = self._used(item)
+        thresholds = item.stash.get(_THRESHOLDS, ())
+        if thresholds and not used:
             return "the test is marked with thresholds, but used no load fixture, so there is nothing to judge"
         verdicts = []
-        for name, result in results.items():
-            own = [*self._verdicts(item, name, result, thresholds)]
+        for names, result in used:
+            own = [*self._verdicts(item, names, result, thresholds)]
             result.verdicts.extend(own)
             item.user_properties.extend(properties(result.record, own))
             self._loading.outbox.used.append(result.record.key)
             verdicts += own
+        everything = {name for names, _ in used for name in names}
+        verdicts += [_never_judged(item, each) for each in thresholds if each.load not in (None, *everything)]
         self._loading.outbox.verdicts += verdicts
         return breach_text(verdicts) if any(verdict.breach for verdict in verdicts) else None
 
-    def _results(self, item: pytest.Item) -> dict[str, LoadResult]:
-        arguments: dict[str, object] = getattr(item, "funcargs", {})
-        found = {name: value for name, value in arguments.items() if isinstance(value, LoadResult)}
-        unique = {id(value): (name, value) for name, value in reversed(found.items())}
-        called = self._loading.results.pop(item.nodeid, [])
-        return {**dict(reversed(unique.values())), **{result.record.name: result for result in called}}
+    def _used(self, item: pytest.Item) -> list[tuple[set[str], LoadResult]]:
+        """The loads that a test used, each with all names that it had there: fixtures, and calls of `loadperf`."""
+        # Of pytest's own account of the test's fixtures, which knows those asked for by getfixturevalue() as well.
+        definitions: dict[str, Any] = getattr(getattr(item, "_request", None), "_fixture_defs", {})
+        values = [(name, made.cached_result[0]) for name, made in definitions.items() if made.cached_result]
+        calls = [(result.record.name, result) for result in self._loading.results.pop(item.nodeid, [])]
+        used: dict[int, tuple[set[str], LoadResult]] = {}
+        for name, value in [*values, *calls]:
+            if isinstance(value, LoadResult):
+                used.setdefault(id(value), (set(), value))[0].add(name)
+        return list(used.values())
 
     def _verdicts(
-        self, item: pytest.Item, name: str, result: LoadResult, thresholds: tuple[Threshold, ...]
+        self, item: pytest.Item, names: set[str], result: LoadResult, thresholds: tuple[Threshold, ...]
     ) -> Iterator[Verdict]:
         record = result.record
-        if record.aborted:
-            yield Verdict(
-                item.nodeid, record.key, "the load runs to its end", "broken", "stopped", "", "", record.aborted
-            )
-        mine = [threshold for threshold in thresholds if threshold.load in (None, name)]
+        for why in filter(None, (record.aborted, *record.faults)):
+            yield Verdict(item.nodeid, record.key, "the load runs as asked", "broken", why, "")
+        mine = [threshold for threshold in thresholds if threshold.load is None or threshold.load in names]
         baseline = self._memory.baseline(record) if any(threshold.relative for threshold in mine) else None
         for threshold in mine:
             verdict = judge(threshold, record, baseline, item.nodeid)
@@ -160,15 +169,43 @@ class Judging:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Show a broken threshold in its own words, and let what was measured ride on the report."""
         report = yield
-        if call.excinfo is not None and isinstance(call.excinfo.value, ThresholdBroken):
+        if call.excinfo is not None and isinstance(call.excinfo.value, ThresholdBroken | LoadperfError):
             report.longrepr = _in_words(call.excinfo)
-        if "loadperf_session" in getattr(item, "fixturenames", ()) or item.stash.get(_THRESHOLDS, ()):
-            report.loadperf = self._loading.outbox.take()  # type: ignore[attr-defined] # xdist carries it along
+        carried = self._loading.outbox.take()
+        if carried or _is_load_test(item):
+            if report.failed:
+                carried["message"] = redact(report.longreprtext, self._loading.secrets)[-_LONGEST_MESSAGE:]
+            report.loadperf = carried  # type: ignore[attr-defined] # xdist carries it along
         return report
 
 
+def _is_load_test(item: pytest.Item) -> bool:
+    return "loadperf_session" in getattr(item, "fixturenames", ()) or bool(item.stash.get(_THRESHOLDS, ()))
+
+
+def _never_judged(item: pytest.Item, threshold: Threshold) -> Verdict:
+    why = f"the test used no load called {threshold.load!r}"
+    return Verdict(item.nodeid, "", threshold.text, "broken", "no data", "", reason=why)
+
+
+def _fault_of(error: BaseException) -> UsageFault | None:
+    """The fault behind an error of collection; one in a nested conftest comes wrapped."""
+    if isinstance(error, UsageFault):
+        return error
+    return error.__cause__ if isinstance(error.__cause__, UsageFault) else None
+
+
+def _place(fault: UsageFault, collector: pytest.Collector) -> str:
+    """File and line of the user's own code that raised it."""
+    calls = traceback.extract_tb(fault.__traceback__)
+    own = [call for call in calls if Path(call.filename).is_relative_to(collector.config.rootpath)]
+    return (
+        f"{Path(own[-1].filename).relative_to(collector.config.rootpath)}:{own[-1].lineno}" if own else collector.nodeid
+    )
+
+
 def _in_words(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
-    """The error's own text, whose first line also stands in pytest's list of failed tests."""
+    """The error's own text and notes, whose first line also stands in pytest's list of failed tests."""
     shown = excinfo.getrepr(style="value")
     if shown.reprcrash is not None:
         shown.reprcrash.message = str(excinfo.value).partition("\n")[0]

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_loadperf.codec import to_plain
+from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
 from pytest_loadperf.loadspec import LoadSpec, ask
-from pytest_loadperf.model import LoadRecord, ServiceRecord, Trial, Verdict
-from pytest_loadperf.options import LoadperfConfig
+from pytest_loadperf.model import LoadRecord, Plan, Sample, ServiceRecord, Verdict
 from pytest_loadperf.quiet import Quiet, host_lock
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.service.choose import start
 from pytest_loadperf.service.running import RunningService
-from pytest_loadperf.service.spec import LocalSpec, Spec
+from pytest_loadperf.service.spec import LocalSpec, Spec, UrlSpec
 from pytest_loadperf.service.url import UrlService
+from pytest_loadperf.settings import LoadperfConfig
 from pytest_loadperf.trial import TrialRun
+
+_HIDDEN_FROM = 8  # characters; a shorter value of env= ("info", "/shop") is hidden in logs, but not in names
 
 
 @dataclass
@@ -54,6 +58,8 @@ class Loading:
         self._progress = progress
         self._room = room  # shared by the workers of one xdist run
         self._sharing = ExitStack()
+        self._keys: set[str] = set()
+        self.secrets: set[str] = set()
         self.outbox = Outbox()
         self.results: dict[str, list[LoadResult]] = {}  # of loadperf() calls, by test
 
@@ -75,65 +81,67 @@ class Loading:
         if not self._progress.say(line):
             self.outbox.notes.append(line)
 
-    def measure(self, spec: LoadSpec, service: RunningService | None, request: pytest.FixtureRequest) -> LoadResult:
+    def measure(self, spec: LoadSpec, service: object, request: pytest.FixtureRequest) -> LoadResult:
         """Run the load of a fixture."""
         name = f"{request.fixturename}{_variant(request)}"
         # The session's node has no id; where the fixture is defined is the load's home then.
         home = request.node.nodeid or request._fixturedef.baseid  # type: ignore[attr-defined]
         return self.run(spec, service, f"{home}::{name}", name)
 
-    def run(self, spec: LoadSpec, service: RunningService | None, key: str, name: str) -> LoadResult:
+    def run(self, spec: LoadSpec, given: object, key: str, name: str) -> LoadResult:
         """Run a load: all its trials, one after the other, with no other load on this machine."""
-        service = service or _OwnHosts()
+        service = _service_of(given)
         guard = HostGuard(self._settings.allow_hosts)
         for url in service.urls:
             guard.check_url(url)
+        secrets = tuple(secret for secret in service.secrets if len(secret) >= _HIDDEN_FROM)
+        self.secrets.update(secrets)
+        plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale)
         with self._alone():
-            trials, aborted = self._trials(spec, service, name)
-        record = LoadRecord(
-            key=key,
-            name=name,
-            service=service.record,
-            trials=tuple(trials),
-            fingerprint=self._fingerprint(spec, service.record),
-            aborted=aborted,
-        )
+            record = self._trials(LoadRecord(self._unused(key), name, service.record, (), {}), spec, plan, service)
+        shape = plan.shape.name if plan.shape else ""
+        fingerprint = self._memory.fingerprint(spec.plan.stages, shape, service.record, spec.user_names)
+        record = replace(record, fingerprint=fingerprint)
         self.outbox.loads.append(record)
         return LoadResult.of(record)
 
-    def _trials(self, spec: LoadSpec, service: RunningService, name: str) -> tuple[list[Trial], str | None]:
-        plan = spec.planned(service.urls, self._settings.allow_hosts, self._settings.scale)
-        trials = []
+    def _trials(self, record: LoadRecord, spec: LoadSpec, plan: Plan, service: RunningService) -> LoadRecord:
         for number in range(1, spec.trials + 1):
-            title = f"{name} trial {number}/{spec.trials}" if spec.trials > 1 else name
+            title = f"{record.name} trial {number}/{spec.trials}" if spec.trials > 1 else record.name
             with self._progress.load(title) as watcher:
                 run = TrialRun(plan, service, watcher, abort_check(spec.abort))
-                trials.append(run.run())
+                trial = run.run()
+            faults = tuple(dict.fromkeys((*record.faults, *run.faults)))
+            record = replace(record, trials=(*record.trials, trial), aborted=run.aborted, faults=faults)
             if run.aborted:
-                return trials, run.aborted
-        return trials, None
+                break
+        return record
 
-    def _fingerprint(self, spec: LoadSpec, service: ServiceRecord) -> dict[str, str]:
-        shape = spec.plan.shape.name if spec.plan.shape else ""
-        return self._memory.fingerprint(spec.plan.stages, shape, service, spec.user_names)
+    def _unused(self, key: str) -> str:
+        """The key, with a number where this run has used it already: each load is a series of its own."""
+        numbers = (key if number == 1 else f"{key} #{number}" for number in itertools.count(1))
+        unused = next(candidate for candidate in numbers if candidate not in self._keys)
+        self._keys.add(unused)
+        return unused
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Leave the tests that run now, and wait until this load is the only one."""
         sharing = self._sharing.pop_all()
         sharing.close()
-        with host_lock().alone(lambda: self.say("loadperf: waiting for another load on this machine to end")):
-            if self._room is None:
+        room = self._room.alone() if self._room else nullcontext()
+        try:
+            with host_lock().alone(lambda: self.say("loadperf: waiting for another load on this machine to end")), room:
                 yield
-            else:
-                with self._room.alone():
-                    yield
-        if self._room is not None:
-            self._sharing.enter_context(self._room.shared())
+        finally:
+            if self._room is not None:
+                self._sharing.enter_context(self._room.shared())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Under xdist, every test shares the room with others, until a load wants it alone."""
+        self.results.pop(item.nodeid, None)  # of an earlier attempt, where a test is run again
+        self._keys = {key for key in self._keys if not key.startswith(f"{item.nodeid}::")}
         if self._room is None:
             return (yield)
         self._sharing.enter_context(self._room.shared())
@@ -143,12 +151,37 @@ class Loading:
             self._sharing.pop_all().close()
 
 
-class _OwnHosts(UrlService):
+class _OwnHosts(RunningService):
     """Stands for a service where users bring their own hosts (`service=None`)."""
 
-    def __init__(self) -> None:
-        self.urls = ()
-        self.record = ServiceRecord(kind="url", name="the users' own hosts", backend="url")
+    urls = ()
+    record = ServiceRecord(kind="url", name="the users' own hosts", backend="url")
+
+    def check(self) -> None:
+        """Nothing to see from here."""
+
+    def log_tail(self, lines: int = 50) -> str:  # noqa: ARG002 # the interface's
+        """Its log is elsewhere."""
+        return ""
+
+    @contextmanager
+    def sampling(self, began: float) -> Iterator[list[Sample]]:  # noqa: ARG002 # the interface's
+        """Its machine is elsewhere: no samples."""
+        yield []
+
+
+def _service_of(given: object) -> RunningService:
+    """What a service fixture gave: a service, the address of one as a text, or None for the users' own hosts."""
+    if given is None:
+        return _OwnHosts()
+    if isinstance(given, str):
+        return UrlService(UrlSpec(given))
+    if not isinstance(given, RunningService):
+        raise UsageFault(
+            f"the service fixture gave {given!r}; expected docker_service(…), compose_service(…), process_service(…), "
+            "url_service(…), or a fixture that gives an address as a text"
+        )
+    return given
 
 
 class CallLoad:
@@ -157,7 +190,6 @@ class CallLoad:
     def __init__(self, loading: Loading, request: pytest.FixtureRequest) -> None:
         self._loading = loading
         self._request = request
-        self._calls = 0
 
     def __call__(
         self,
@@ -171,13 +203,14 @@ class CallLoad:
         """Run it now; the arguments are those of load()."""
         folder = Path(sys._getframe(1).f_code.co_filename).resolve().parent
         spec = ask(user, stages, trials=trials, abort=abort, folder=folder)
-        self._calls += 1
-        name = name or ("loadperf" if self._calls == 1 else f"loadperf {self._calls}")
-        running = self._request.getfixturevalue(service) if service is not None else None
         nodeid = self._request.node.nodeid
-        result = self._loading.run(spec, running, f"{nodeid}::{name}", name)
-        self._loading.results.setdefault(nodeid, []).append(result)
-        return result
+        results = self._loading.results.setdefault(nodeid, [])
+        name = name or ("loadperf" if not results else f"loadperf {len(results) + 1}")
+        if name in [result.record.name for result in results]:
+            raise UsageFault(f"loadperf(): this test has run a load called {name!r} already; give another name=")
+        running = self._request.getfixturevalue(service) if service is not None else None
+        results.append(self._loading.run(spec, running, f"{nodeid}::{name}", name))
+        return results[-1]
 
 
 def _variant(request: pytest.FixtureRequest) -> str:
@@ -200,7 +233,7 @@ def _closure(item: Any, name: str) -> list[str]:
         current = waiting.pop()
         if current not in found:
             found.append(current)
-            for definition in item._fixtureinfo.name2fixturedefs.get(current, ())[-1:]:
+            for definition in item._fixtureinfo.name2fixturedefs.get(current, ()):  # and those it overrides
                 waiting.extend(definition.argnames)
     return found
 

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from pytest_loadperf.errors import UsageFault
@@ -58,10 +59,20 @@ class LoadSpec:
             return (f"{Path(self.plan.locustfile).name}:{self.plan.locustfile_user or '*'}",)
         return tuple(reference.name for reference in self.plan.users)
 
-    def planned(self, urls: tuple[str, ...], allowed_hosts: tuple[str, ...], scale: float | None) -> Plan:
+    def planned(
+        self, urls: tuple[str, ...], allowed_hosts: tuple[str, ...], secrets: tuple[str, ...], scale: float | None
+    ) -> Plan:
         """The plan for the generator."""
         stages = self.plan.stages if scale is None else tuple(stage.scaled(scale) for stage in self.plan.stages)
-        return replace(self.plan, stages=stages, urls=urls, allowed_hosts=allowed_hosts, sys_path=tuple(sys.path))
+        return replace(
+            self.plan,
+            stages=stages,
+            scale=scale or 1.0,
+            urls=urls,
+            allowed_hosts=allowed_hosts,
+            secrets=secrets,
+            sys_path=tuple(sys.path),
+        )
 
 
 def ask(
@@ -98,6 +109,9 @@ def _faults(user: Any, stages: list[Any], trials: Any, folder: Path) -> Iterator
     if isinstance(user, str):
         yield from _file_faults(folder / _split(user)[0])
     else:
+        names = [getattr(one, "__name__", "") for one in _listed(user)]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"two user classes are called {name!r}; Locust could not tell them apart"
         for one in _listed(user):
             yield from _class_faults(one, _USER, "a Locust User class, a list of them, or the path of a locustfile")
     shapes = [stage for stage in stages if not isinstance(stage, Stage)]
@@ -110,10 +124,23 @@ def _faults(user: Any, stages: list[Any], trials: Any, folder: Path) -> Iterator
     names = [stage.name for stage in name_stages([stage for stage in stages if isinstance(stage, Stage)])]
     for name in sorted({name for name in names if names.count(name) > 1 and name}):
         yield f"two stages are called {name!r}; thresholds could not tell them apart"
+    yield from _ramp_faults([stage for stage in stages if isinstance(stage, Stage)])
     if stages and not shapes and not any(stage.measured for stage in stages):
         yield "every stage is unmeasured, so there would be nothing to judge"
     if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
         yield f"trials is {trials!r}; expected a whole number from 1"
+
+
+def _ramp_faults(stages: list[Stage]) -> Iterator[str]:
+    """A stage whose ramp takes longer than itself never gets to its users; Locust's own loop would skip the next."""
+    before = 0
+    for stage in name_stages(stages):
+        if (takes := stage.ramp_s(before)) > stage.duration_s * 1.001:
+            yield (
+                f"stage {stage.name!r} goes from {before} to {stage.users} users at {stage.spawn_rate:g} a second, "
+                f"which takes {takes:g} s, but lasts {stage.duration_s:g} s; make it longer, or spawn_rate larger"
+            )
+        before = stage.users or 0
 
 
 def _file_faults(file: Path) -> Iterator[str]:
@@ -134,11 +161,24 @@ def _class_faults(candidate: Any, base: tuple[str, str], expected: str) -> Itera
             f"the class {candidate.__qualname__} is not at module level, where the generator's process could import "
             "it; move it there"
         )
-    elif getattr(sys.modules.get(candidate.__module__), "__file__", None) is None:
-        yield f"the class {candidate.__name__} stands in no file that the generator's process could import"
+    elif _file_of(candidate) is None:
+        yield (
+            f"the class {candidate.__name__} is not found under its name in the file of its module "
+            f"{candidate.__module__}, where the generator's process would look for it; define it there with `class`"
+        )
+
+
+def _file_of(kind: type) -> str | None:
+    """The file that defines a class: several conftest.py go by one module name, of which the last one holds it."""
+    module = sys.modules.get(kind.__module__)
+    if module is not None and getattr(module, kind.__name__, None) is kind:
+        return getattr(module, "__file__", None)
+    functions = [member for member in vars(kind).values() if isinstance(member, FunctionType)]
+    files = {function.__code__.co_filename for function in functions if function.__module__ == kind.__module__}
+    return files.pop() if len(files) == 1 and module is not None else None
 
 
 def _reference(kind: type) -> Reference:
-    file = sys.modules[kind.__module__].__file__
+    file = _file_of(kind)
     assert file is not None  # checked among the faults
     return Reference(str(Path(file).resolve()), kind.__module__, kind.__name__)

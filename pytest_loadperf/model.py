@@ -47,19 +47,16 @@ class Stage:
             yield "it has no duration; give duration='30s', for instance"
             return
         try:
-            seconds = duration_s(self.duration, "duration")
+            duration_s(self.duration, "duration")
         except UsageFault as fault:
             yield str(fault)
-            return
-        if self.spawn_rate is None:
-            return
-        if isinstance(self.spawn_rate, bool) or not isinstance(self.spawn_rate, int | float) or self.spawn_rate <= 0:
-            yield f"spawn_rate is {self.spawn_rate!r}; expected users a second, more than zero"
-        elif isinstance(self.users, int) and (ramp := self.users / self.spawn_rate) > seconds:
-            yield (
-                f"starting {self.users} users at {self.spawn_rate:g} a second takes {ramp:g} s, "
-                f"but the stage lasts {seconds:g} s; make it longer or spawn_rate larger"
-            )
+        rate = self.spawn_rate
+        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0):
+            yield f"spawn_rate is {rate!r}; expected users a second, more than zero"
+
+    def ramp_s(self, users_before: int) -> float:
+        """How long it takes to get to its users from those of the stage before, in seconds."""
+        return abs((self.users or 0) - users_before) / self.spawn_rate if self.spawn_rate else 0.0
 
     @property
     def duration_s(self) -> float:
@@ -70,8 +67,7 @@ class Stage:
         """The stage made `factor` times as long and as large, for a smoke run; at least one user for one second."""
         shorter = max(1.0, self.duration_s * factor)
         fewer = max(1, round((self.users or 1) * factor))
-        rate = None if self.spawn_rate is None else max(self.spawn_rate, fewer / shorter)
-        return replace(self, users=fewer, duration=f"{shorter:.3f}s", spawn_rate=rate)
+        return replace(self, users=fewer, duration=f"{shorter:.3f}s")
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,8 @@ class Plan:
     urls: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     sys_path: tuple[str, ...] = ()
-    scale: float = 1.0
+    secrets: tuple[str, ...] = ()  # what no name or text may show
+    scale: float = 1.0  # of a shape: so much of its users, and of its time
     answer_wait_s: float = 10.0  # how long after the last stage an answer is still waited for
 
 
@@ -220,6 +217,7 @@ class StageRecord:
     summary: Summary
     cpu_percent: float = float("nan")  # the service's mean over the stage, all replicas together
     memory_bytes: int = 0  # the service's peak over the stage, all replicas together
+    users: int = 0  # the most that ran at once
 
 
 @dataclass(frozen=True)
@@ -254,6 +252,7 @@ class LoadRecord:
     trials: tuple[Trial, ...]
     fingerprint: dict[str, str]  # of the machine, the stages and the service: which runs may be compared
     aborted: str | None = None  # why the load was stopped early
+    faults: tuple[str, ...] = ()  # why it is not the load that was asked for
 
 
 Status = Literal["ok", "broken", "regressed", "improved", "no_baseline", "inconclusive"]
@@ -300,7 +299,7 @@ class TestRecord:
     outcome: Literal["passed", "failed", "error", "skipped"]
     loads: tuple[str, ...] = ()  # keys
     verdicts: tuple[Verdict, ...] = ()
-    message: str = ""  # of the failure or error, its first lines, redacted
+    message: str = ""  # of the failure or error, its last lines, redacted
 
 
 @dataclass(frozen=True)

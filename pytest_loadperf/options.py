@@ -1,33 +1,12 @@
-"""The plugin's settings: declared to pytest, and read from it once."""
+"""The options and their ini twins, declared to pytest; every pytest run imports this, so it stays small."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
 
 import pytest
 
-Backend = Literal["auto", "docker", "process"]
-
-
-@dataclass(frozen=True)
-class LoadperfConfig:
-    """What the command line and the ini file say; the command line wins."""
-
-    rootpath: Path
-    backend: Backend = "auto"
-    url: str | None = None
-    allow_hosts: tuple[str, ...] = ()
-    history: str = ".loadperf"  # as given; a relative directory starts at rootpath
-    save: bool = True
-    baseline: str | None = None
-    require_baseline: bool = False
-    report: Path = Path(".loadperf/report.html")  # absolute, once read
-    summary: Path | None = None
-    scale: float | None = None
-    keep_service: bool = False
+BACKENDS = ("auto", "docker", "process")
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -35,7 +14,7 @@ def declare(parser: pytest.Parser) -> None:
     group = parser.getgroup("loadperf", "load tests (pytest-loadperf)")
     add = group.addoption
     add("--loadperf", action="store_true", help="run load tests; without it they are skipped")
-    add("--loadperf-backend", type=_backend, help="where services run: auto (default), docker or process")
+    add("--loadperf-backend", type=backend, help="where services run: auto (default), docker or process")
     add("--loadperf-url", metavar="URL", type=_url, help="load this running service instead of starting one")
     add(
         "--loadperf-allow-host",
@@ -63,43 +42,21 @@ def declare(parser: pytest.Parser) -> None:
     parser.addini("loadperf_allow_host", "hosts that may be loaded (as --loadperf-allow-host)", type="args", default=[])
 
 
-def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
-    """The settings of this run; a bad ini value is a usage error."""
-
-    def given(name: str) -> Any:
-        return config.getoption(f"loadperf_{name}") or config.getini(f"loadperf_{name}") or None
-
-    summary = given("summary") or environ.get("GITHUB_STEP_SUMMARY") or None
-    try:
-        backend = _backend(given("backend") or "auto")
-    except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"loadperf_backend in {config.inipath}: {error}") from None
-    return LoadperfConfig(
-        rootpath=config.rootpath,
-        backend=backend,
-        url=config.getoption("loadperf_url"),
-        allow_hosts=(*config.getoption("loadperf_allow_host"), *config.getini("loadperf_allow_host")),
-        history=given("history") or ".loadperf",
-        save=not config.getoption("loadperf_no_save"),
-        baseline=given("baseline"),
-        require_baseline=config.getoption("loadperf_require_baseline"),
-        report=config.rootpath / (given("report") or ".loadperf/report.html"),
-        summary=config.rootpath / summary if summary else None,
-        scale=config.getoption("loadperf_scale"),
-        keep_service=config.getoption("loadperf_keep_service"),
-    )
-
-
-def _backend(text: str) -> Backend:
-    for known in get_args(Backend):
-        if text == known:
-            return known  # type: ignore[no-any-return] # one of the literals
-    raise argparse.ArgumentTypeError(f"{text!r} is no backend; expected auto, docker or process")
+def backend(text: str) -> str:
+    """One of the backends; argparse says what is wrong with another."""
+    if text not in BACKENDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no backend; expected auto, docker or process")
+    return text
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is no base address; expected one such as http://127.0.0.1:8000")
+    from pytest_loadperf.errors import UsageFault  # only where the option is given
+    from pytest_loadperf.service.spec import UrlSpec
+
+    try:
+        UrlSpec(text)
+    except UsageFault as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
     return text.rstrip("/")
 
 

@@ -24,24 +24,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests() -> None:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Before any conftest can import Locust."""
-    unpatched.install()
+    early_config.add_cleanup(unpatched.install())
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, with --loadperf, the machinery."""
     config.addinivalue_line("markers", MARKER)
-    unpatched.install()
     if config.getoption("loadperf"):
-        from pytest_loadperf import session
+        from pytest_loadperf import session, settings
 
-        session.register(config, options.read(config, dict(os.environ)))
-
-
-def pytest_unconfigure() -> None:
-    """Leave the process as it was found."""
-    unpatched.remove()
+        session.register(config, settings.read(config, dict(os.environ)))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -30,7 +30,7 @@ class Quiet:
                 fcntl.flock(room, fcntl.LOCK_SH)
             yield
         finally:
-            os.close(room)
+            _release(room)
 
     @contextmanager
     def alone(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -50,11 +50,16 @@ def _locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        _release(descriptor)
 
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _release(descriptor: int) -> None:
+    fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing alone leaves it to a process that a test forked meanwhile
+    os.close(descriptor)
 
 
 def host_lock() -> Quiet:

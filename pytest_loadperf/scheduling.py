@@ -20,18 +20,16 @@ _SCOPES = {
 
 
 class LoadTestsTogether(LoadScopeScheduling):  # type: ignore[misc] # xdist's scheduler is untyped here
-    """Load tests go by module; the others go as --dist says, one by one for `load` and `worksteal`."""
+    """Load tests go by their group; the others go as --dist says, one by one for `load` and `worksteal`."""
 
-    def __init__(self, config: pytest.Config, log: Any, dist: str, loads: Path) -> None:
+    def __init__(self, config: pytest.Config, log: Any, dist: str, groups: Path) -> None:
         super().__init__(config, log)
         self._split = _SCOPES.get(dist, lambda _scheduling, nodeid: nodeid)
-        self._file = loads
+        self._file = groups
 
     @cached_property
-    def _loads(self) -> frozenset[str]:
-        return frozenset(json.loads(self._file.read_text()))
+    def _groups(self) -> dict[str, str]:
+        return dict(json.loads(self._file.read_text()))
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid in self._loads:
-            return nodeid.partition("::")[0]
-        return str(self._split(self, nodeid))
+        return self._groups.get(nodeid) or str(self._split(self, nodeid))

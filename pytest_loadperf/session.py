@@ -19,13 +19,10 @@ from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judging import FAULTS, Judging
 from pytest_loadperf.loading import Loading
 from pytest_loadperf.model import LoadRecord, RunRecord, TestRecord, Verdict
-from pytest_loadperf.options import LoadperfConfig
 from pytest_loadperf.quiet import Quiet
-from pytest_loadperf.redact import redact
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.report.terminal import Line, summary_lines
-
-_LONGEST_MESSAGE = 2000
+from pytest_loadperf.settings import LoadperfConfig
 
 
 def register(config: pytest.Config, settings: LoadperfConfig) -> None:
@@ -69,7 +66,7 @@ class _Test:
         self.verdicts += [from_plain(Verdict, plain) for plain in carried.get("verdicts", [])]
         if report.failed:
             self.outcome = "failed" if report.when == "call" else "error"
-            self.message = redact(report.longreprtext)[-_LONGEST_MESSAGE:]
+            self.message = carried.get("message", "")
         elif report.when == "call":
             self.outcome = "skipped" if report.skipped else "passed"
 
@@ -92,6 +89,7 @@ class Session:
         self._tests: dict[str, _Test] = {}
         self._faults: list[str] = []
         self._told: list[Line] = []
+        self._interrupted = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -101,6 +99,10 @@ class Session:
             return
         for note in carried.get("notes", []):
             self._progress.say(note)
+        if str(report.outcome) == "rerun":  # by a plugin: this attempt does not count
+            self._loads = [load for load in self._loads if not load.key.startswith(f"{report.nodeid}::")]
+            self._tests.pop(report.nodeid, None)
+            return
         self._loads += [from_plain(LoadRecord, plain) for plain in carried.get("loads", [])]
         self._tests.setdefault(report.nodeid, _Test(report.nodeid)).add(report, carried)
 
@@ -111,17 +113,25 @@ class Session:
             if fault not in self._faults:
                 self._faults.append(fault)
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C or pytest.exit(); under xdist, -x ends the run in this way, too, but with its tests at rest."""
+        self._interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
+
+    def pytest_internalerror(self) -> None:
+        """Something is wrong with pytest or a plugin."""
+        self._interrupted = True
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the record, then write the reports, which show it among the earlier ones."""
         if self._faults:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             return
-        if not self._tests:
+        if not self._loads and all(test.outcome in ("passed", "skipped") for test in self._tests.values()):
             return
         run = self._record()
-        history = [record for record in self._memory_records() if record.id != run.id]
+        history = self._memory_records()
         self._told += summary_lines(run, history)
-        if session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
+        if self._interrupted:
             self._told.append(Line("not saved: the run was interrupted", "yellow"))
         else:
             self._told += self._save(run)
@@ -165,10 +175,13 @@ class Session:
     def _report(self, run: RunRecord, history: list[RunRecord]) -> Iterator[Line]:
         from pytest_loadperf.report import html, markdown
 
-        try:
-            if self._settings.summary is not None:
+        if self._settings.summary is not None:
+            try:
                 markdown.append(run, history, self._settings.summary)
                 yield Line(f"summary {self._settings.summary}")
+            except LoadperfError as error:
+                yield Line(str(error), "red")
+        try:
             yield Line(f"report  {html.write(run, history, self._settings.report)}")
         except LoadperfError as error:
             yield Line(str(error), "red")

@@ -42,9 +42,10 @@ class TrialRun:
         self._abort = abort
         self._collector = Collector()
         self._began: list[StageBegan] = []
-        self._users = 0
+        self._users: list[int] = []  # the most in each stage
         self._samples: list[Sample] = []
         self.aborted: str | None = None
+        self.faults: tuple[str, ...] = ()
 
     def run(self) -> Trial:
         """The whole trial; raises what went wrong in the generator or with the service."""
@@ -59,8 +60,12 @@ class TrialRun:
                     self._take(message, generator)
                 elif isinstance(message, End):
                     end = message
-        windows = self._collector.windows()
-        _check_counts(end, windows, self._plan)
+            windows = self._collector.windows()
+            try:
+                _check_counts(end, windows, self._plan)
+            except GeneratorError as error:
+                raise generator.with_last_words(error) from None
+        self.faults = end.faults
         return Trial(
             started_at=started,
             stages=tuple(self._stage_records(end)),
@@ -71,13 +76,15 @@ class TrialRun:
 
     def _begin_stage(self, message: StageBegan) -> None:
         self._began.append(message)
+        self._users.append(0)
         number, stages = len(self._began), self._plan.stages
         position = f" ({number}/{len(stages)})" if len(stages) > 1 else ""
         self._watcher.stage(f"{message.name}{position}", stages[number - 1] if stages else None)
 
     def _take(self, second: Second, generator: Generator) -> None:
         self._collector.add(second.windows)
-        self._users = max(self._users, second.users)
+        if self._users:
+            self._users[-1] = max(self._users[-1], second.most_users)
         if second.users:  # the last one comes when they are stopped
             self._watcher.second(second.users, summarise(second.windows, 1.0))
         self._service.check()
@@ -91,10 +98,11 @@ class TrialRun:
             lasted = max(ended - began.at_s, 0.001)
             stage = self._plan.stages[index] if self._plan.stages else self._shape_stage(began.name, lasted)
             cpu_percent, memory_bytes = _usage(self._samples, began.at_s, ended)
-            yield StageRecord(stage, began.at_s, self._collector.stage(index, lasted), cpu_percent, memory_bytes)
+            summary = self._collector.stage(index, lasted)
+            yield StageRecord(stage, began.at_s, summary, cpu_percent, memory_bytes, self._users[index])
 
     def _shape_stage(self, name: str, lasted: float) -> Stage:
-        return Stage(name, users=max(1, self._users), duration=f"{lasted:.3f}s")
+        return Stage(name, users=max(1, self._users[0]), duration=f"{lasted:.3f}s")
 
 
 def _check_counts(end: End, windows: Iterable[Window], plan: Plan) -> None:

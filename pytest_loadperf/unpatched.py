@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -53,12 +53,8 @@ def _switched_off() -> Iterator[None]:
             os.environ[_SWITCH] = before
 
 
-def install() -> None:
-    """Make later imports of Locust in this process unpatched; calling it again changes nothing."""
-    if not any(isinstance(finder, UnpatchedLocust) for finder in sys.meta_path):
-        sys.meta_path.insert(0, UnpatchedLocust())
-
-
-def remove() -> None:
-    """Undo `install`."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, UnpatchedLocust)]
+def install() -> Callable[[], None]:
+    """Make later imports of Locust in this process unpatched; gives what undoes it."""
+    finder = UnpatchedLocust()
+    sys.meta_path.insert(0, finder)
+    return lambda: sys.meta_path.remove(finder) if finder in sys.meta_path else None

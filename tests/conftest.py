@@ -23,6 +23,6 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A user's project whose service is `answering.py` as a process."""
-    return Project(pytester)
+    return Project(pytester, monkeypatch)

@@ -22,8 +22,12 @@ def asked(kind: str) -> Spec:
     return ComposeSpec(file=Path(kind), service="web", port=8000)
 
 
+def say(line: str) -> None:
+    sys.stderr.write(line)
+
+
 if __name__ == "__main__":
-    with start(asked(sys.argv[1]), keep="keep" in sys.argv, say=sys.stderr.write) as service:
+    with start(asked(sys.argv[1]), keep="keep" in sys.argv, say=say) as service:
         sys.stdout.write(f"{service.url}\n")
         sys.stdout.flush()
         signal.pause()

@@ -39,8 +39,9 @@ ONE_SECOND = 'Stage("rush", users=4, duration="1s")'
 class Project:
     """A folder with a conftest and test modules."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
+        self._monkeypatch = monkeypatch
         self.path = pytester.path
         (self.path / "conftest.py").write_text(CONFTEST)
 
@@ -50,6 +51,7 @@ class Project:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """pytest in a process of its own, with --loadperf; warnings are errors in it, too."""
+        self._monkeypatch.setenv("COLUMNS", "200")  # else pytest cuts its lines
         return self._pytester.runpytest_subprocess("--loadperf", "-Werror", "-p", "no:cacheprovider", *arguments)
 
 

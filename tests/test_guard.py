@@ -19,6 +19,7 @@ from pytest_loadperf.guard import HostGuard
         "http://[::ffff:10.0.0.1]",
         "http://0.0.0.0:80",
         "http://a-name-that-does-not-resolve.invalid",  # connecting will say so
+        "http://.invalid",
     ],
 )
 def test_local_and_private_hosts_are_admitted(url: str) -> None:
@@ -45,16 +46,20 @@ def test_other_hosts_are_refused_with_what_to_do(host: str) -> None:
 def test_an_allowed_host_is_admitted() -> None:
     guard = HostGuard(("8.8.8.8",))
     guard.check_url("http://8.8.8.8")
-    assert guard.admits("8.8.8.8")
-    assert not guard.admits("8.8.4.4")
+    assert guard.refused("8.8.8.8") is None
+    assert guard.refused("8.8.4.4") is not None
 
 
 def test_the_addresses_of_an_allowed_name_are_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"shop.example": ["203.0.113.5", "203.0.113.6"]}
     monkeypatch.setattr("pytest_loadperf.guard.addresses_of", lambda host: answers.get(host, [host]))
     guard = HostGuard(("shop.example",))
-    assert guard.admits("203.0.113.6")
-    assert not guard.admits("203.0.113.7")
+    assert guard.refused("203.0.113.6") is None
+    assert guard.refused("203.0.113.7") is not None
+    guard.learn("shop.example", ["203.0.113.7"])
+    guard.learn("other.example", ["203.0.113.8"])
+    assert guard.refused("203.0.113.7") is None
+    assert guard.refused("203.0.113.8") is not None
 
 
 def test_every_address_of_a_name_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,9 +49,9 @@ def test_a_shape_takes_the_place_of_stages() -> None:
 
 def test_a_scaled_plan_is_shorter_and_smaller() -> None:
     stage = Stage("rush", users=100, spawn_rate=20, duration="30s")
-    (scaled,) = ask(Fast, [stage]).planned((), (), 0.1).stages
+    (scaled,) = ask(Fast, [stage]).planned((), (), (), 0.1).stages
     assert (scaled.users, scaled.duration_s, scaled.spawn_rate) == (10, 3.0, 20)
-    (least,) = ask(Fast, [stage]).planned((), (), 0.001).stages
+    (least,) = ask(Fast, [stage]).planned((), (), (), 0.001).stages
     assert (least.users, least.duration_s) == (1, 1.0)
 
 
@@ -66,8 +66,8 @@ def test_a_class_inside_a_function_is_refused() -> None:
         pass
 
     assert said(Local, STAGE) == (
-        "load(): the class test_a_class_inside_a_function_is_refused.<locals>.Local is not at module level, where the "
-        "generator's process could import it; move it there"
+        "load(): the class test_a_class_inside_a_function_is_refused.<locals>.Local is not at module level, where "
+        "the generator's process could import it; move it there"
     )
 
 
@@ -107,3 +107,29 @@ def test_an_abort_rule_is_an_absolute_threshold_and_a_time() -> None:
     assert "expected an absolute threshold on requests" in said(Fast, STAGE, abort="p95 > baseline + 50%")
     assert "there is no metric 'failures_rate'" in said(Fast, STAGE, abort="failures_rate > 50%")
     assert "expected a duration with its unit" in said(Fast, STAGE, abort="failure_rate > 50% for 5")
+
+
+def test_a_ramp_that_takes_longer_than_its_stage_is_refused() -> None:
+    assert said(Fast, Stage("rush", users=100, spawn_rate=10, duration="5s")) == (
+        "load(): stage 'rush' goes from 0 to 100 users at 10 a second, which takes 10 s, but lasts 5 s; make it "
+        "longer, or spawn_rate larger"
+    )
+    down = Stage("calm", users=2, spawn_rate=1, duration="5s")
+    assert "goes from 100 to 2 users" in said(Fast, Stage("rush", users=100, duration="5s"), down)
+
+
+def test_a_staircase_is_reckoned_from_the_stage_before() -> None:
+    ask(Fast, [Stage(users=90, duration="5s"), Stage(users=100, spawn_rate=5, duration="5s")])
+    ask(Fast, [Stage(users=22, spawn_rate=22 / 30, duration="30s")])
+
+
+def test_user_classes_of_one_name_are_refused() -> None:
+    assert "two user classes are called 'Fast'" in said([Fast, Fast], STAGE)
+
+
+def test_a_class_that_its_module_does_not_hold_is_refused() -> None:
+    made = type("Made", (Fast,), {})
+    assert said(made, STAGE) == (
+        "load(): the class Made is not found under its name in the file of its module locust.user.users, where "
+        "the generator's process would look for it; define it there with `class`"
+    )

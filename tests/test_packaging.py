@@ -24,6 +24,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 CHILD = {
     "generator/child.py",
     "generator/load.py",
+    "generator/patience.py",
     "generator/stages.py",
     "generator/unanswered.py",
     "generator/users.py",
@@ -44,7 +45,7 @@ OWNERS = {
     "tqdm": {"report/progress.py"},
     "psutil": {"service/", "history/environment.py", "generator/"},
     "pytest": {
-        *("plugin.py", "fixtures.py", "options.py", "session.py", "loading.py", "judging.py"),
+        *("plugin.py", "fixtures.py", "options.py", "settings.py", "session.py", "loading.py", "judging.py"),
         *("scheduling.py", "distribution.py", "report/progress.py"),
     },
     "xdist": {"scheduling.py"},  # present or not

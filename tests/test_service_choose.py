@@ -13,10 +13,10 @@ from docker_engine import BASE_IMAGE, the_engine
 from owning import TELLING
 
 from pytest_loadperf.errors import ServiceError
-from pytest_loadperf.options import Backend
 from pytest_loadperf.service.choose import start
 from pytest_loadperf.service.engine import Engine
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, LocalSpec, ProcessSpec, Spec, UrlSpec
+from pytest_loadperf.settings import Backend
 
 DOCKER = DockerSpec(image=BASE_IMAGE, command="python -m http.server 8000", port=8000)
 COMPOSE = ComposeSpec(file=Path("/compose.yml"), service="web", port=8000)

@@ -17,7 +17,6 @@ def test_locust_is_imported_without_patching_and_the_environment_is_as_before() 
         before = socket.socket
         from pytest_loadperf import unpatched
         unpatched.install()
-        unpatched.install()
         from locust.contrib.fasthttp import FastHttpUser
         import gevent.monkey
         patched = gevent.monkey.is_module_patched("threading")
@@ -43,8 +42,10 @@ def test_removing_it_gives_back_the_ordinary_import() -> None:
         from pytest_loadperf import unpatched
         import sys
         before = list(sys.meta_path)
-        unpatched.install()
-        unpatched.remove()
+        outer, inner = unpatched.install(), unpatched.install()
+        inner()
+        outer()
+        outer()
         import locust, gevent.monkey
         print(sys.meta_path[:len(before)] == before, gevent.monkey.is_module_patched("socket"))
     """)

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +19,7 @@ from pytest_loadperf.model import Plan
 from pytest_loadperf.redact import redact
 
 _SILENCE_S = 60.0  # it tells something every second unless user code holds its loop
+_LOOK_S = 0.5
 _LAST_WORDS = 4000  # bytes
 # The package is found wherever pytest found it, without a PYTHONPATH that the user's own subprocesses would inherit.
 _START = "import sys; sys.path.insert(0, {path!r}); from pytest_loadperf.generator.child import main; main()"
@@ -36,20 +38,31 @@ class Generator:
         assert self._process.stdout is not None
         reader = Reader(self._process.stdout.fileno())
         while True:
-            try:
-                message = reader.next(_SILENCE_S)
-            except TimeoutError:
-                raise self._error(
-                    f"the load generator (pid {self.pid}) has told nothing for {_SILENCE_S:g} s; "
-                    "user code that computes, or waits without gevent knowing, holds its loop"
-                ) from None
-            if message is None:
-                raise self._error(self._died())
+            message = self._next(reader)
             if isinstance(message, Failed):
                 raise self._failed(message)
             yield message
             if isinstance(message, End):
                 return
+
+    def _next(self, reader: Reader) -> Message:
+        heard = time.monotonic()
+        while time.monotonic() - heard < _SILENCE_S:
+            # Looked at as well as listened to: a process that user code forked would keep the pipe of a dead one open.
+            dead = self._process.poll() is not None
+            try:
+                message = reader.next(_LOOK_S)
+            except TimeoutError:
+                if not dead:
+                    continue
+                message = None
+            if message is None:
+                raise self._error(self._died())
+            return message
+        raise self._error(
+            f"the load generator (pid {self.pid}) has told nothing for {_SILENCE_S:g} s; "
+            "user code that computes, or waits without gevent knowing, holds its loop"
+        )
 
     def stop(self) -> None:
         """Ask for an early end; the messages go on until it."""
@@ -67,13 +80,17 @@ class Generator:
         return self._error(f"the load generator could not run the load:\n{redact(failed.text)}")
 
     def _error(self, text: str) -> GeneratorError:
-        error = GeneratorError(text)
-        words = self._last_words()
+        return self.with_last_words(GeneratorError(text))
+
+    def with_last_words(self, error: GeneratorError) -> GeneratorError:
+        """The error with what the child wrote last as a note."""
+        words = self.last_words()
         if words:
             error.add_note(f"the generator's last words:\n{words}")
         return error
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The end of what the child, which holds the user's code, printed."""
         self._words.seek(0, os.SEEK_END)
         self._words.seek(max(0, self._words.tell() - _LAST_WORDS))
         return redact(self._words.read().decode(errors="replace").strip())
@@ -94,7 +111,9 @@ def launched(plan: Plan) -> Iterator[Generator]:
         try:
             assert process.stdin is not None
             send(process.stdin.fileno(), plan)
-            yield Generator(process, words)
+            generator = Generator(process, words)
+            yield generator
+            sys.stderr.write(generator.last_words())  # where pytest shows it with a test that fails
         finally:
             _end(process)
 
@@ -103,8 +122,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=2)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with suppress(ProcessLookupError, PermissionError):  # what user code started in it, and itself if it hangs
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

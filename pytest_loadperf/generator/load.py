@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic, process_time
 
@@ -11,12 +11,14 @@ import gevent
 import locust
 from gevent import get_hub
 from gevent.event import Event
+from locust import log
 from locust.argument_parser import get_parser
 from locust.env import Environment
-from locust.runners import LocalRunner
+from locust.runners import STATE_CLEANUP
 from locust.stats import RequestStats
 
 from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator.patience import PatientRunner
 from pytest_loadperf.generator.protocol import Began, End, Failed, Message, Second, StageBegan
 from pytest_loadperf.generator.recorder import Recorder
 from pytest_loadperf.generator.stages import run_shape, run_stages
@@ -59,41 +61,59 @@ class Load:
     def __init__(self, plan: Plan, tell: Callable[[Message], None]) -> None:
         self._plan = plan
         self._tell = tell
-        self._recorder = Recorder(monotonic)
+        self._recorder = Recorder(monotonic, plan.secrets)
         self._stopping = Event()
+        self._stopped_by_us = False
         self._failure: Failed | None = None
+        self._faults: list[str] = []
+        self._unfinished = 0
+        self._most_users = 0
         self._user_errors: Counter[str] = Counter()
         self._busy: list[float] = []  # this process's CPU in each second, 1 for a whole core
         self._asked_to_stop = get_hub().loop.async_()  # the only call into gevent that another thread may make
         self._asked_to_stop.start(self._stopping.set)
+        guard_sockets(HostGuard(plan.allowed_hosts), self._refuse)
         users, self._shape = load_users(plan)
         if self._shape is None and not plan.stages:
             raise GeneratorError(f"{plan.locustfile} holds no LoadTestShape; give load() at least one Stage")
         spread(users, plan.urls)
-        guard_sockets(HostGuard(plan.allowed_hosts), self._refuse)
         self._stats = _Stats()
         self._environment = Environment(
             user_classes=users,
             events=locust.events,
             shape_class=self._shape,
             host=plan.urls[0] if plan.urls else None,
-            stop_timeout=plan.answer_wait_s,
             parsed_options=get_parser(default_config_files=[]).parse_args(["--headless"]),
         )
         self._environment.stats = self._stats
-        self._runner: LocalRunner = self._environment.create_local_runner()
+        self._runner = self._environment._create_runner(PatientRunner, plan.answer_wait_s)
+        self._runner.on_busy = self._record_unanswered
+        self._runner.on_broken = self._break
+        self._runner.on_stop = self._cut_short
 
     def stop(self) -> None:
         """End the stages early; may be called from any thread."""
         self._asked_to_stop.send()
 
     def _refuse(self, text: str) -> None:
-        self._failure = Failed("refused", text)
-        self._environment.stop_timeout = 0
+        self._end_at_once(Failed("refused", text))
+
+    def _break(self, text: str) -> None:
+        self._end_at_once(Failed("error", text))
+
+    def _end_at_once(self, failure: Failed) -> None:
+        self._failure = self._failure or failure
+        self._runner.wait_s = 0.0
         self._stopping.set()
 
+    def _cut_short(self) -> None:
+        """Someone stops the runner: we, when the stages are over, or the user's code."""
+        if not self._stopped_by_us and not self._stopping.is_set():
+            self._faults.append("the users' code stopped the load before its stages were over")
+            self._stopping.set()
+
     def _on_user_error(self, exception: BaseException, **_: object) -> None:
-        text = redact(f"{type(exception).__name__}: {exception}")[:300]
+        text = redact(f"{type(exception).__name__}: {exception}", self._plan.secrets).rstrip(": ")[:300]
         if text in self._user_errors or len(self._user_errors) < _MOST_USER_ERRORS:
             self._user_errors[text] += 1
 
@@ -105,22 +125,22 @@ class Load:
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
         began = monotonic()
         self._recorder.begin(began)
-        self._tell(Began(began, tuple(user.__name__ for user in self._environment.user_classes)))
+        self._tell(Began(began))
         accountant = gevent.spawn(self._account, began)
         self._run_stages(began)
         ended = monotonic()
         self._recorder.end_stages(ended)
-        unfinished = self._finish()
+        self._finish()
         accountant.kill()
         self._tell(self._second(began))
-        self._tell(self._failure or self._end(ended - began, unfinished))
+        self._tell(self._failure or self._end(ended - began))
 
     def _run_stages(self, began: float) -> None:
         announce = partial(self._begin_stage, began)
         if self._shape is None:
             run_stages(self._runner, self._plan.stages, began, self._stopping, announce)
         else:
-            run_shape(self._runner, self._shape, began, self._stopping, announce)
+            run_shape(self._runner, self._shape, self._plan.scale, began, self._stopping, announce)
 
     def _begin_stage(self, began: float, name: str, at: float) -> None:
         self._recorder.begin_stage(at)
@@ -131,7 +151,9 @@ class Load:
         wall, cpu = began, process_time()
         while True:
             gevent.sleep(_FOLD_S)
-            self._recorder.see_users(self._runner.user_count)
+            users = self._runner.user_count
+            self._most_users = max(self._most_users, users)
+            self._recorder.see_users(users)
             self._recorder.fold()
             now = monotonic()
             if int(now - began) == int(wall - began):
@@ -142,27 +164,26 @@ class Load:
             self._tell(self._second(began))
 
     def _second(self, began: float) -> Second:
-        return Second(monotonic() - began, self._runner.user_count, self._recorder.flush())
+        most, self._most_users = self._most_users, 0
+        return Second(monotonic() - began, self._runner.user_count, most, self._recorder.flush())
 
-    def _finish(self) -> int:
-        """Let users finish their task, then stop them; returns how many were still busy."""
-        still_busy: list[int] = []
-        look = gevent.spawn_later(self._plan.answer_wait_s * 0.98, lambda: still_busy.append(self._record_unanswered()))
+    def _finish(self) -> None:
+        """Let users finish their task, then stop them."""
+        self._stopped_by_us = True
+        while self._runner.state == STATE_CLEANUP:  # the user's code is stopping it
+            gevent.sleep(_FOLD_S)
         self._runner.quit()
-        look.kill()
         self._environment.events.quitting.fire(environment=self._environment, reverse=True)
-        self._environment.events.quit.fire(exit_code=0)
-        return sum(still_busy)
+        self._environment.events.quit.fire(exit_code=self._environment.process_exit_code)
 
-    def _record_unanswered(self) -> int:
+    def _record_unanswered(self, busy: list[gevent.Greenlet]) -> None:
         """Count requests without an answer as failures: a green result must not hide them."""
-        busy = list(self._runner.user_greenlets)
-        error = f"no answer {self._plan.answer_wait_s:g} s after the load ended"
+        self._unfinished += len(busy)
+        error = f"no answer {self._plan.answer_wait_s:g} s after its user was to stop"
         for request in unanswered(busy):
             self._recorder.record_unanswered(request.method, request.name, request.waited_ms, error)
-        return len(busy)
 
-    def _end(self, lasted: float, unfinished: int) -> End:
+    def _end(self, lasted: float) -> End:
         return End(
             lasted_s=lasted,
             requests=self._recorder.requests,
@@ -170,8 +191,19 @@ class Load:
             unanswered=self._recorder.unanswered,
             locust_requests=self._stats.earlier_requests + self._stats.total.num_requests,
             locust_failures=self._stats.earlier_failures + self._stats.total.num_failures,
-            unfinished_users=unfinished,
+            unfinished_users=self._unfinished,
+            faults=tuple(self._all_faults()),
             user_errors=dict(self._user_errors),
             cpu_percent=100 * sum(self._busy) / len(self._busy) if self._busy else 0.0,
             saturated_s=sum(1 for share in self._busy if share >= _SATURATED),
         )
+
+    def _all_faults(self) -> Iterator[str]:
+        """Why this is not the load that was asked for; Locust ends with an error status for each of them, too."""
+        yield from self._faults
+        for text, count in self._user_errors.items():
+            yield f"user code raised {text} ({count} times)"
+        if log.unhandled_greenlet_exception:
+            yield "a listener or greenlet of the user's code raised; what it printed has the traceback"
+        if self._environment.process_exit_code:
+            yield f"user code set process_exit_code to {self._environment.process_exit_code}"

@@ -20,7 +20,6 @@ class Began:
     """The users are imported and the first stage begins."""
 
     monotonic_s: float  # the machine's monotonic clock, which parent and child share
-    users: tuple[str, ...]  # names of the user classes
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Second:
 
     at_s: float
     users: int
+    most_users: int  # since the last one
     windows: tuple[Window, ...] = ()
 
 
@@ -51,6 +51,7 @@ class End:
     locust_failures: int
     unanswered: int = 0  # requests that the windows hold besides
     unfinished_users: int = 0
+    faults: tuple[str, ...] = ()  # why this is not the load that was asked for
     user_errors: dict[str, int] = field(default_factory=dict)
     cpu_percent: float = 0.0  # mean of the generator's process over the load
     saturated_s: int = 0  # seconds in which it used a whole core
@@ -60,7 +61,7 @@ class End:
 class Failed:
     """The load could not be run, or not to its end."""
 
-    why: Literal["usage", "refused", "error"]
+    why: Literal["refused", "error"]
     text: str
 
 
@@ -81,25 +82,32 @@ class Reader:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._arrived = bytearray()
 
     def next(self, timeout_s: float | None = None) -> Message | None:
         """The next message; None at the end of the pipe. Raises TimeoutError when the pipe stays silent."""
-        head = self._exactly(_LENGTH.size, timeout_s)
-        if head is None:
+        if not self._has(_LENGTH.size, timeout_s):
             return None
-        frame = self._exactly(_LENGTH.unpack(head)[0], timeout_s)
-        if frame is None:
+        size = _LENGTH.size + _LENGTH.unpack_from(self._arrived)[0]
+        if not self._has(size, timeout_s):
             return None
-        name, plain = json.loads(frame)
+        name, plain = json.loads(self._arrived[_LENGTH.size : size])
+        del self._arrived[:size]
         return from_plain(_KINDS[name], plain)
 
-    def _exactly(self, size: int, timeout_s: float | None) -> bytes | None:
-        parts = bytearray()
-        while len(parts) < size:
-            if timeout_s is not None and not select.select([self._descriptor], [], [], timeout_s)[0]:
+    def _has(self, size: int, timeout_s: float | None) -> bool:
+        """Wait until so many bytes are there; False at the end of the pipe."""
+        while len(self._arrived) < size:
+            if timeout_s is not None and not _readable(self._descriptor, timeout_s):
                 raise TimeoutError
-            part = os.read(self._descriptor, size - len(parts))
+            part = os.read(self._descriptor, size - len(self._arrived))
             if not part:
-                return None
-            parts += part
-        return bytes(parts)
+                return False
+            self._arrived += part
+        return True
+
+
+def _readable(descriptor: int, timeout_s: float) -> bool:
+    waiting = select.poll()  # unlike select(), it takes any descriptor
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(timeout_s * 1000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ AFTER = -1  # the stage of requests that were sent after the last one
 _MOST_ERRORS = 100  # distinct error texts of one load; what comes after counts as one
 _OTHER_ERRORS = "(other errors)"
 _LONGEST_ERROR = 300
+_MOST_ENDPOINTS = 500  # of one load; users who put an id into every URL make one each
+_OTHER_ENDPOINTS = ("", "(other endpoints)")
 _MEMORY_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -38,15 +40,16 @@ class _Cell:
 class Recorder:
     """Listens to Locust's request event; a request belongs to the second and stage in which it was sent."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], secrets: Sequence[str] = ()) -> None:
         self._clock = clock
+        self._secrets = secrets
         self._began = clock()
         self._bounds: list[float] = []  # when each stage began, and at last when the load ended
         self._ended = False
-        self._pending: list[tuple[float, str, str, float, int, object, object]] = []
+        self._pending: list[tuple[float, object, object, Any, Any, object, object]] = []
         self._cells: dict[tuple[int, int, str, str], _Cell] = {}
         self._users: dict[int, int] = {}  # how many there were in each second
-        self._names: dict[str, str] = {}
+        self._endpoints: dict[tuple[str, str], tuple[str, str]] = {}  # as counted, by how the users call them
         self._error_texts: set[str] = set()
         self.requests = 0  # every event, whether it could be counted or not
         self.failures = 0
@@ -54,10 +57,10 @@ class Recorder:
 
     def on_request(
         self,
-        request_type: str,
-        name: str,
-        response_time: float | None,
-        response_length: int | None,
+        request_type: object = "",
+        name: object = "",
+        response_time: Any = None,
+        response_length: Any = None,
         exception: object = None,
         response: Any = None,
         **_: object,
@@ -66,9 +69,7 @@ class Recorder:
         self.requests += 1
         self.failures += bool(exception)
         status = getattr(response, "status_code", None)
-        self._pending.append(
-            (self._clock(), request_type, name, response_time or 0.0, response_length or 0, exception, status)
-        )
+        self._pending.append((self._clock(), request_type, name, response_time, response_length, exception, status))
 
     def record_unanswered(self, method: str, name: str, latency_ms: float, error: str) -> None:
         """Count a request for which Locust fires no event: one that was never answered."""
@@ -95,15 +96,15 @@ class Recorder:
     def fold(self) -> None:
         """Count what was appended; called often, so that no single call delays the users."""
         pending, self._pending = self._pending, []
-        for at, method, name, latency_ms, size, exception, status in pending:
+        for at, method, name, response_time, response_length, exception, status in pending:
             try:
+                latency_ms, size = float(response_time or 0), int(response_length or 0)
                 sent = at - latency_ms / 1000
-            except (
-                TypeError
-            ):  # a user's own event with a time that is no number: missing in the windows, and seen there
-                continue
-            cell = self._cells.setdefault((self._second_of(sent), self._stage_of(sent), method, name), _Cell())
-            self._count(cell, latency_ms, size, exception, status)
+                second = self._second_of(sent)
+            except (TypeError, ValueError, OverflowError):
+                continue  # a user's own event whose numbers are none: it is missing in the windows, and that is seen
+            key = (second, self._stage_of(sent), *self._endpoint(str(method or ""), str(name)))
+            self._count(self._cells.setdefault(key, _Cell()), latency_ms, size, exception, status)
 
     def _second_of(self, moment: float) -> int:
         return max(0, int(moment - self._began))
@@ -127,7 +128,7 @@ class Recorder:
 
     def _error_text(self, exception: object) -> str:
         raw = exception if isinstance(exception, str) else repr(exception)
-        text = redact(_MEMORY_ADDRESS.sub("", raw))[:_LONGEST_ERROR]
+        text = redact(_MEMORY_ADDRESS.sub("", raw), self._secrets)[:_LONGEST_ERROR]
         if text not in self._error_texts and len(self._error_texts) >= _MOST_ERRORS:
             return _OTHER_ERRORS
         self._error_texts.add(text)
@@ -142,7 +143,7 @@ class Recorder:
                 second=second,
                 stage=stage,
                 method=method,
-                endpoint=self._redacted(name),
+                endpoint=name,
                 users=self._users.get(second, 0),
                 requests=cell.requests,
                 failures=cell.failures,
@@ -157,7 +158,11 @@ class Recorder:
             for (second, stage, method, name), cell in sorted(cells.items())
         )
 
-    def _redacted(self, name: str) -> str:
-        if name not in self._names:
-            self._names[name] = redact(name)
-        return self._names[name]
+    def _endpoint(self, method: str, name: str) -> tuple[str, str]:
+        """Method and name as they are counted: without secrets, and no more of them than a report can hold."""
+        known = self._endpoints.get((method, name))
+        if known is None:
+            if len(self._endpoints) >= _MOST_ENDPOINTS:
+                return _OTHER_ENDPOINTS
+            known = self._endpoints[method, name] = (method, redact(name, self._secrets))
+        return known

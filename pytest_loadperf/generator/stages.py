@@ -33,18 +33,28 @@ def run_stages(
 
 
 def run_shape(
-    runner: LocalRunner, shape: LoadTestShape, began: float, stopping: Event, announce: Callable[[str, float], None]
+    runner: LocalRunner,
+    shape: LoadTestShape,
+    scale: float,
+    began: float,
+    stopping: Event,
+    announce: Callable[[str, float], None],
 ) -> None:
-    """A LoadTestShape as one stage: its tick is asked every second until it returns None."""
+    """A LoadTestShape as one stage: its tick is asked every second until it returns None.
+
+    Scaled, it lives through its time faster, and gets a part of the users that it asks for.
+    """
     announce(type(shape).__name__, began)
     shape.reset_time()
+    shape.get_run_time = lambda: (monotonic() - began) / scale  # type: ignore[method-assign]
     last: object = None
     ticks = 0
     while (tick := shape.tick()) is not None:
         if tick != last:
             users, spawn_rate, *classes = tick
-            runner.start(users, spawn_rate, user_classes=classes[0] if classes else None)
+            fewer = max(1, round(users * scale)) if users else 0
+            runner.start(fewer, spawn_rate, user_classes=classes[0] if classes else None)
             last = tick
         ticks += 1
-        if stopping.wait(max(0.0, began + ticks * _TICK_S - monotonic())):
+        if stopping.wait(max(0.0, began + ticks * _TICK_S * scale - monotonic())):
             return

@@ -36,30 +36,33 @@ def load_users(plan: Plan) -> tuple[list[type[User]], LoadTestShape | None]:
 
 
 def _load(reference: Reference) -> Any:
+    for module in list(sys.modules.values()):
+        if _is_file(getattr(module, "__file__", None), reference.file):
+            return getattr(module, reference.name)
+    return getattr(_import(reference), reference.name)
+
+
+def _import(reference: Reference) -> ModuleType:
+    """The module of that file, by the name that its neighbours import it by where this leads to the same file."""
+    file, depth = Path(reference.file), reference.module.count(".")
+    sys.path.append(str(file.parents[depth]))  # pytest's importlib mode leaves it out
     try:
-        module = _module(reference)
-    except ModuleNotFoundError:
-        module = _module_from_file(reference)
-    return getattr(module, reference.name)
-
-
-def _module(reference: Reference) -> ModuleType:
-    """The module by its name, which is how its neighbours import it; another file of that name is passed over."""
-    module = importlib.import_module(reference.module)
-    there = getattr(module, "__file__", None)
-    if there is None or not Path(there).samefile(reference.file):
-        return _module_from_file(reference)
-    return module
-
-
-def _module_from_file(reference: Reference) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(Path(reference.file).stem, reference.file)
+        spec = importlib.util.find_spec(reference.module)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is not None and _is_file(spec.origin, reference.file):
+        return importlib.import_module(reference.module)
+    spec = importlib.util.spec_from_file_location(reference.module, file)
     if spec is None or spec.loader is None:
-        raise GeneratorError(f"{reference.file} can't be imported as a Python module")
+        raise GeneratorError(f"{file} can't be imported as a Python module")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[reference.module] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _is_file(found: str | None, wanted: str) -> bool:
+    return found is not None and Path(found).exists() and Path(found).samefile(wanted)
 
 
 def spread(users: Sequence[type[User]], urls: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pytest_loadperf.history.store import Store, open_store
 from pytest_loadperf.judge import baseline
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.model import Commit, LoadRecord, RunRecord, ServiceRecord, Stage
-from pytest_loadperf.options import LoadperfConfig
+from pytest_loadperf.settings import LoadperfConfig
 
 
 class Memory:

@@ -106,7 +106,7 @@ def _of_load(records: Sequence[RunRecord], key: str) -> list[Earlier]:
 
 def _is_sound(run: RunRecord, load: LoadRecord) -> bool:
     verdicts = (verdict for test in run.tests for verdict in test.verdicts if verdict.load == load.key)
-    return load.aborted is None and all(verdict.status != "regressed" for verdict in verdicts)
+    return load.aborted is None and not load.faults and all(verdict.status != "regressed" for verdict in verdicts)
 
 
 def _why_empty(

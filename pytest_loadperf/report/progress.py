@@ -83,6 +83,7 @@ class Watcher:
         self._progress = progress
         self._title = title
         self._stage = ""
+        self._asked: Stage | None = None
         self._bar: tqdm[Any] | None = None
         self._began = self._last_line = time.monotonic()
         self._failures = 0
@@ -92,6 +93,7 @@ class Watcher:
         self._close()
         self._began = self._last_line = time.monotonic()
         self._failures = 0
+        self._asked = asked
         self._stage = f"{self._title} · {name}"
         if self._progress.silent:
             return
@@ -108,6 +110,8 @@ class Watcher:
             return
         self._failures += recent.failures
         told = f"{users} users, {recent.rps:.0f} req/s, p95 {show_ms(recent.p95_ms)}, {self._failures} failed"
+        if self._asked and passed_s > self._asked.duration_s + _SETTLED_S:
+            told = f"waiting for the last answers of {users} users"
         if self._bar is not None:
             self._draw(self._bar, passed_s, told)
         elif time.monotonic() - self._last_line >= _EVERY_S:
@@ -133,4 +137,5 @@ class Watcher:
 def _planned(asked: Stage | None) -> str:
     if asked is None:
         return "as the shape says"
-    return f"up to {asked.users} users for {asked.duration_s:g} s" + ("" if asked.measured else ", not measured")
+    users = "1 user" if asked.users == 1 else f"up to {asked.users} users"
+    return f"{users} for {asked.duration_s:g} s" + ("" if asked.measured else ", not measured")

@@ -76,8 +76,6 @@ def _remarks(load: LoadRecord) -> Iterator[str]:
         yield f"the generator was out of CPU ({show_percent(generator.cpu_percent)}): these latencies may be its own"
     if generator.unfinished_users:
         yield f"{generator.unfinished_users} users were still busy when the wait for the last answers ended"
-    for text, count in generator.user_errors.items():
-        yield f"user code raised {text} ({count} times)"
 
 
 def _table(load: LoadRecord) -> list[str]:
@@ -108,7 +106,9 @@ def _stage_row(stages: Sequence[StageRecord]) -> tuple[str, ...]:
     cpu = [record.cpu_percent for record in stages if record.cpu_percent == record.cpu_percent]
     memory = max(record.memory_bytes for record in stages)
     use = (show_percent(sum(cpu) / len(cpu)) if cpu else "", show_bytes(memory) if memory else "")
-    return (title, str(stage.users), *_numbers(_merged(stages)), *use)
+    reached = min(record.users for record in stages)
+    users = str(stage.users) if reached >= (stage.users or 0) else f"{reached} of {stage.users}"
+    return (title, users, *_numbers(_merged(stages)), *use)
 
 
 def _endpoint_rows(summary: Summary) -> list[tuple[str, ...]]:

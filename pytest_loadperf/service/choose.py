@@ -7,9 +7,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 from pytest_loadperf.errors import ServiceError
-from pytest_loadperf.options import Backend
 from pytest_loadperf.service.running import RunningService
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, LocalSpec, ProcessSpec, Spec, UrlSpec
+from pytest_loadperf.settings import Backend
 
 # What needs the Docker SDK or psutil is imported by those who get that far.
 

@@ -30,7 +30,7 @@ class ContainerService(RunningService):
         self.urls = ()
         self._containers = containers
         self._port = port
-        self._secrets = secrets
+        self.secrets = secrets
         self._meters: list[StatsMeter] = []
         self._restarts: dict[str, int] = {}
         self.check()
@@ -44,7 +44,7 @@ class ContainerService(RunningService):
                 except NotFound:
                     raise ServiceError(f"the container {container.name} was removed while it was in use") from None
             if why := self._gone(container):
-                text = redact(f"the container {container.name} ({self.record.name}) {why}", self._secrets)
+                text = redact(f"the container {container.name} ({self.record.name}) {why}", self.secrets)
                 raise with_log(ServiceError(text), self._log(container, 50))
         self.urls = tuple(_url(container, self._port) for container in self._containers)
 
@@ -71,7 +71,7 @@ class ContainerService(RunningService):
 
     def _log(self, container: Container, lines: int) -> str:
         with in_words(f"reading the log of {container.name}"):
-            return redact(container.logs(tail=lines).decode(errors="replace").rstrip(), self._secrets)
+            return redact(container.logs(tail=lines).decode(errors="replace").rstrip(), self.secrets)
 
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Samples of each container, at the engine's beat."""

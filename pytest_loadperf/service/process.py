@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -35,7 +35,7 @@ class ProcessService(RunningService):
         self.urls = (f"http://127.0.0.1:{port}",)
         self.record = ServiceRecord(kind="process", name=spec.name, backend="process")
         self.pid = pid
-        self._secrets = spec.secrets
+        self.secrets = spec.secrets
         self._keeper = keeper
         self._log = log
 
@@ -48,7 +48,7 @@ class ProcessService(RunningService):
 
     def log_tail(self, lines: int = 50) -> str:
         """The last lines that the command and its children wrote to their standard output and error."""
-        return _tail(self._log, lines, self._secrets)
+        return _tail(self._log, lines, self.secrets)
 
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Samples of the command and its children together."""
@@ -156,7 +156,7 @@ def _let_live(service: ProcessService, keeper: subprocess.Popen[bytes], say: Cal
     say(f"loadperf: `{service.record.name}` stays up at {service.url}; end it with `kill {keeper.pid}`")
 
 
-def _tail(log: IO[bytes], lines: int, secrets: tuple[str, ...]) -> str:
+def _tail(log: IO[bytes], lines: int, secrets: Sequence[str]) -> str:
     # Read by position: the command writes through the same file description, and moving its offset moves the output.
     size = os.fstat(log.fileno()).st_size
     text = os.pread(log.fileno(), _LAST_WORDS, max(0, size - _LAST_WORDS)).decode(errors="replace")

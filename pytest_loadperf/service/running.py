@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ class RunningService(ABC):
 
     urls: tuple[str, ...]  # one per replica
     record: ServiceRecord
+    secrets: Sequence[str] = ()  # what no text may show
 
     @property
     def url(self) -> str:
