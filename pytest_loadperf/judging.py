@@ -206,7 +206,9 @@ def _place(fault: UsageFault, collector: pytest.Collector) -> str:
 
 def _in_words(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
     """The error's own text and notes, whose first line also stands in pytest's list of failed tests."""
-    shown = excinfo.getrepr(style="value")
+    shown: Any = excinfo.getrepr(style="value", chain=False)
+    for note in getattr(excinfo.value, "__notes__", ()):  # which this style leaves out
+        shown.reprtraceback.reprentries[-1].lines.extend(note.splitlines())
     if shown.reprcrash is not None:
         shown.reprcrash.message = str(excinfo.value).partition("\n")[0]
     return shown

@@ -92,10 +92,8 @@ def test_a_fallback_has_to_be_a_service(project: Project) -> None:
     ("arguments", "said"),
     [
         (["--loadperf-backend", "podman"], "'podman' is no backend; expected auto, docker or process"),
-        (
-            ["--loadperf-url", "localhost:80"],
-            "'localhost:80' is no base address; expected one such as http://127.0.0.1",
-        ),
+        (["--loadperf-url", "localhost:80"], "'localhost:80'; expected an address such as 'http://127.0.0.1:8000'"),
+        (["--loadperf-url", "http://"], "'http://'; expected an address such as 'http://127.0.0.1:8000'"),
         (["--loadperf-scale", "2"], "'2' is no scale; expected more than 0 and at most 1, such as 0.1"),
         (["--loadperf-scale", "half"], "'half' is no scale; expected more than 0 and at most 1, such as 0.1"),
     ],
