@@ -23,11 +23,16 @@ loadperf_service = process_service([sys.executable, {server!r}, "--log", {log!r}
 
 TEST = """
 import json
+import random
+import time
 from locust import FastHttpUser, constant_pacing, task
 from pytest_loadperf import Stage, load
 
 class Asker(FastHttpUser):
     wait_time = constant_pacing(1)
+
+    def on_start(self):
+        time.sleep(random.random())  # else all ask at the same moment, and queue
 
     @task
     def ask(self):

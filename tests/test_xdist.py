@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
+from contextlib import suppress
+from datetime import datetime
 from itertools import pairwise
 
+import psutil
 import pytest
-from projects import Project
+from projects import Project, python
 
 pytest.importorskip("xdist")
 
@@ -118,3 +123,72 @@ def test_nothing_is_left_in_the_temporary_folder(
     monkeypatch.setenv("TMPDIR", str(folder))
     shop.run("-n2", "-k", "ordinary").assert_outcomes(passed=50)
     assert [path.name for path in folder.iterdir() if path.name.startswith("pytest-loadperf-")] == []
+
+
+def test_a_load_that_modules_share_runs_once_all_the_same(project: Project) -> None:
+    (project.path / "shop.py").write_text(
+        "from locust import HttpUser, constant, task\n"
+        "class Visitor(HttpUser):\n    wait_time = constant(0.05)\n"
+        "    @task\n    def ask(self): self.client.get('/anything')\n"
+    )
+    with (project.path / "conftest.py").open("a") as file:
+        file.write(
+            "from pytest_loadperf import Stage, load\nfrom shop import Visitor\n"
+            "all_day = load(Visitor, Stage('day', users=2, duration='1s'), scope='session')\n"
+        )
+    for name in "abc":
+        (project.path / f"test_{name}.py").write_text("def test_it(all_day): assert all_day.requests\n")
+    project.run("-n3").assert_outcomes(passed=3)
+    (kept,) = (project.path / ".loadperf/runs").glob("*.json")
+    assert len(json.loads(kept.read_text())["loads"]) == 1
+
+
+def test_a_process_that_a_test_forked_does_not_keep_loads_waiting(project: Project) -> None:
+    (project.path / "test_fork.py").write_text(
+        "import multiprocessing, time\n"
+        "def test_forks():\n"
+        "    child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(15,), daemon=False)\n"
+        "    child.start()\n"
+        "    child._popen.finalizer = None\n"
+        "    multiprocessing.process._children.discard(child)\n"
+    )
+    project.module(
+        "test_it", 'rush = load(Shopper, Stage("rush", users=2, duration="1s"))\ndef test_rush(rush): pass\n'
+    )
+    result = project.run("-n2")
+    result.assert_outcomes(passed=2)
+    began, ended = _load_span(project)
+    assert ended - began < 12
+
+
+def _load_span(project: Project) -> tuple[float, float]:
+    """When the forking test began, and when the load had begun."""
+    (kept,) = (project.path / ".loadperf/runs").glob("*.json")
+    run = json.loads(kept.read_text())
+    started = run["loads"][0]["trials"][0]["started_at"]
+    return datetime.fromisoformat(run["started_at"]).timestamp(), datetime.fromisoformat(started).timestamp()
+
+
+def test_nothing_lives_on_when_the_controller_is_killed(project: Project) -> None:
+    project.module(
+        "test_it", 'long = load(Shopper, Stage("hold", users=2, duration="60s"))\ndef test_long(long): pass\n'
+    )
+    command = python("-m", "pytest", "--loadperf", "-n2", "-p", "no:cacheprovider")
+    with subprocess.Popen(command, cwd=project.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        tree = _loading_tree(process.pid)
+        process.kill()
+    assert psutil.wait_procs(tree, timeout=3)[1] == []
+
+
+def _loading_tree(pid: int) -> list[psutil.Process]:
+    """The processes of a run, once its generator loads."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        tree = psutil.Process(pid).children(recursive=True)
+        for process in tree:
+            with suppress(psutil.Error):
+                if "generator.child" in " ".join(process.cmdline()) and process.num_threads() > 1:
+                    time.sleep(1)
+                    return psutil.Process(pid).children(recursive=True)
+        time.sleep(0.1)
+    raise TimeoutError
