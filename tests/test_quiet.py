@@ -80,3 +80,26 @@ def test_waiting_is_said(tmp_path: Path) -> None:
         with Quiet(lock).alone(lambda: said.append("waiting")):
             pass
     assert said == ["waiting"]
+
+
+def test_a_process_that_was_forked_meanwhile_does_not_keep_the_lock(tmp_path: Path) -> None:
+    code = """
+        import os, sys, time
+        from pathlib import Path
+        from pytest_loadperf.quiet import Quiet
+        lock = Quiet(Path(sys.argv[1]))
+        children = []
+        for kind in (lock.shared, lock.alone):
+            with kind():
+                children.append(os.fork())
+                if children[-1] == 0:
+                    time.sleep(60)
+                    os._exit(0)
+        said = []
+        with lock.alone(lambda: said.append("it waited")):
+            print(said)
+        for child in children:
+            os.kill(child, 9)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "lock")]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=30).stdout == "[]\n"

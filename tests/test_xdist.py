@@ -6,7 +6,6 @@ import json
 import subprocess
 import time
 from contextlib import suppress
-from datetime import datetime
 from itertools import pairwise
 
 import psutil
@@ -141,32 +140,6 @@ def test_a_load_that_modules_share_runs_once_all_the_same(project: Project) -> N
     project.run("-n3").assert_outcomes(passed=3)
     (kept,) = (project.path / ".loadperf/runs").glob("*.json")
     assert len(json.loads(kept.read_text())["loads"]) == 1
-
-
-def test_a_process_that_a_test_forked_does_not_keep_loads_waiting(project: Project) -> None:
-    (project.path / "test_fork.py").write_text(
-        "import multiprocessing, time\n"
-        "def test_forks():\n"
-        "    child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(15,), daemon=False)\n"
-        "    child.start()\n"
-        "    child._popen.finalizer = None\n"
-        "    multiprocessing.process._children.discard(child)\n"
-    )
-    project.module(
-        "test_it", 'rush = load(Shopper, Stage("rush", users=2, duration="1s"))\ndef test_rush(rush): pass\n'
-    )
-    result = project.run("-n2")
-    result.assert_outcomes(passed=2)
-    began, ended = _load_span(project)
-    assert ended - began < 12
-
-
-def _load_span(project: Project) -> tuple[float, float]:
-    """When the forking test began, and when the load had begun."""
-    (kept,) = (project.path / ".loadperf/runs").glob("*.json")
-    run = json.loads(kept.read_text())
-    started = run["loads"][0]["trials"][0]["started_at"]
-    return datetime.fromisoformat(run["started_at"]).timestamp(), datetime.fromisoformat(started).timestamp()
 
 
 def test_nothing_lives_on_when_the_controller_is_killed(project: Project) -> None:
