@@ -84,7 +84,8 @@ def guard_sockets(guard: HostGuard, on_refused: Callable[[str], None]) -> None:
             on_refused(text)
             raise PermissionError(text)
 
-    connect, connect_ex, resolve = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+    sendto, resolve = socket.socket.sendto, socket.getaddrinfo
 
     def guarded_connect(connecting: socket.socket, address: Any) -> None:
         check(connecting, address)
@@ -94,12 +95,17 @@ def guard_sockets(guard: HostGuard, on_refused: Callable[[str], None]) -> None:
         check(connecting, address)
         return connect_ex(connecting, address)
 
+    def guarded_sendto(sending: socket.socket, data: Any, *arguments: Any) -> int:
+        check(sending, arguments[-1])
+        return sendto(sending, data, *arguments)
+
     def learning_resolve(host: Any, *arguments: Any, **options: Any) -> Any:
         found = resolve(host, *arguments, **options)
         guard.learn(str(host), (str(entry[4][0]) for entry in found))
         return found
 
     socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
+    socket.socket.sendto = guarded_sendto  # type: ignore[method-assign, assignment]
     socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
     for module in (socket, sys.modules.get("gevent.socket")):
         if module is not None:

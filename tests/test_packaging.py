@@ -25,6 +25,7 @@ CHILD = {
     "generator/child.py",
     "generator/load.py",
     "generator/patience.py",
+    "generator/prepare.py",
     "generator/stages.py",
     "generator/unanswered.py",
     "generator/users.py",

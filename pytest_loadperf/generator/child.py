@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import _thread
 import os
+import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
+from pytest_loadperf.errors import HostRefused, LoadperfError
 from pytest_loadperf.generator.protocol import Failed, Message, Reader, send
 from pytest_loadperf.model import Plan
 
 PARENT_GONE = 3  # exit status
+_OPEN_FILES = 10_000
 
 
 def main() -> NoReturn:
@@ -40,6 +44,7 @@ def _watch_parent(stops: list[Callable[[], None]]) -> None:
 def _run(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[[], None]]) -> None:
     os.environ.pop("LOCUST_SKIP_MONKEY_PATCH", None)  # here it has to patch, whatever the user's shell says
     sys.path[:] = plan.sys_path
+    _raise_open_files()
     try:
         import locust  # noqa: F401 # patches this process; nothing of ours that uses sockets comes before it
 
@@ -50,14 +55,23 @@ def _run(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[[], N
         load.run()
     except BrokenPipeError:
         os._exit(PARENT_GONE)
+    except HostRefused as refused:
+        tell(Failed("refused", str(refused)))
     except BaseException as error:  # whatever the user's code raises at import, SystemExit included
         tell(Failed("error", _told(error)))
 
 
+def _raise_open_files() -> None:
+    """As many open files as the system lets us have, as Locust does it: every user has a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _told(error: BaseException) -> str:
     import traceback
-
-    from pytest_loadperf.errors import LoadperfError
 
     if isinstance(error, LoadperfError):
         return str(error)

@@ -8,22 +8,17 @@ from functools import partial
 from time import monotonic, process_time
 
 import gevent
-import locust
 from gevent import get_hub
 from gevent.event import Event
 from locust import log
-from locust.argument_parser import get_parser
-from locust.env import Environment
 from locust.runners import STATE_CLEANUP
-from locust.stats import RequestStats
 
-from pytest_loadperf.errors import GeneratorError
-from pytest_loadperf.generator.patience import PatientRunner
+from pytest_loadperf.errors import GeneratorError, HostRefused
+from pytest_loadperf.generator.prepare import prepare
 from pytest_loadperf.generator.protocol import Began, End, Failed, Message, Second, StageBegan
 from pytest_loadperf.generator.recorder import Recorder
 from pytest_loadperf.generator.stages import run_shape, run_stages
 from pytest_loadperf.generator.unanswered import unanswered
-from pytest_loadperf.generator.users import load_users, spread
 from pytest_loadperf.guard import HostGuard, guard_sockets
 from pytest_loadperf.model import Plan
 from pytest_loadperf.redact import redact
@@ -31,28 +26,6 @@ from pytest_loadperf.redact import redact
 _FOLD_S = 0.1
 _SATURATED = 0.9  # of one core
 _MOST_USER_ERRORS = 20
-
-
-class _Stats(RequestStats):
-    """Locust's statistics, whose count outlives a reset by the user's code."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.earlier_requests = self.earlier_failures = 0
-
-    def clear_all(self) -> None:
-        """Locust clears when a load starts."""
-        self._keep()
-        super().clear_all()
-
-    def reset_all(self) -> None:
-        """A locustfile may reset, after its warm-up for instance."""
-        self._keep()
-        super().reset_all()
-
-    def _keep(self) -> None:
-        self.earlier_requests += self.total.num_requests
-        self.earlier_failures += self.total.num_failures
 
 
 class Load:
@@ -73,20 +46,13 @@ class Load:
         self._asked_to_stop = get_hub().loop.async_()  # the only call into gevent that another thread may make
         self._asked_to_stop.start(self._stopping.set)
         guard_sockets(HostGuard(plan.allowed_hosts), self._refuse)
-        users, self._shape = load_users(plan)
-        if self._shape is None and not plan.stages:
-            raise GeneratorError(f"{plan.locustfile} holds no LoadTestShape; give load() at least one Stage")
-        spread(users, plan.urls)
-        self._stats = _Stats()
-        self._environment = Environment(
-            user_classes=users,
-            events=locust.events,
-            shape_class=self._shape,
-            host=plan.urls[0] if plan.urls else None,
-            parsed_options=get_parser(default_config_files=[]).parse_args(["--headless"]),
-        )
-        self._environment.stats = self._stats
-        self._runner = self._environment._create_runner(PatientRunner, plan.answer_wait_s)
+        try:
+            self._prepared = prepare(plan)
+        except Exception:
+            if self._failure is not None:  # the user's module asked a host that it may not
+                raise HostRefused(self._failure.text) from None
+            raise
+        self._environment, self._runner = self._prepared.environment, self._prepared.runner
         self._runner.on_busy = self._record_unanswered
         self._runner.on_broken = self._break
         self._runner.on_stop = self._cut_short
@@ -103,7 +69,6 @@ class Load:
 
     def _end_at_once(self, failure: Failed) -> None:
         self._failure = self._failure or failure
-        self._runner.wait_s = 0.0
         self._stopping.set()
 
     def _cut_short(self) -> None:
@@ -120,9 +85,11 @@ class Load:
     def run(self) -> None:
         """All stages, then the last answers, then the count."""
         events = self._environment.events
-        events.request.add_listener(self._recorder.on_request)
+        self._prepared.listen(self._recorder.on_request)
         events.user_error.add_listener(self._on_user_error)
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        if log.unhandled_greenlet_exception:
+            raise GeneratorError("a listener of Locust's init event raised; what it printed has the traceback")
         began = monotonic()
         self._recorder.begin(began)
         self._tell(Began(began))
@@ -137,10 +104,10 @@ class Load:
 
     def _run_stages(self, began: float) -> None:
         announce = partial(self._begin_stage, began)
-        if self._shape is None:
+        if self._prepared.shape is None:
             run_stages(self._runner, self._plan.stages, began, self._stopping, announce)
         else:
-            run_shape(self._runner, self._shape, self._plan.scale, began, self._stopping, announce)
+            run_shape(self._runner, self._prepared.shape, self._plan.scale, began, self._stopping, announce)
 
     def _begin_stage(self, began: float, name: str, at: float) -> None:
         self._recorder.begin_stage(at)
@@ -170,11 +137,13 @@ class Load:
     def _finish(self) -> None:
         """Let users finish their task, then stop them."""
         self._stopped_by_us = True
+        if self._failure is not None:
+            self._runner.wait_s = 0.0  # nobody's answer matters any more
         while self._runner.state == STATE_CLEANUP:  # the user's code is stopping it
             gevent.sleep(_FOLD_S)
         self._runner.quit()
         self._environment.events.quitting.fire(environment=self._environment, reverse=True)
-        self._environment.events.quit.fire(exit_code=self._environment.process_exit_code)
+        self._environment.events.quit.fire(exit_code=self._environment.process_exit_code or 0)
 
     def _record_unanswered(self, busy: list[gevent.Greenlet]) -> None:
         """Count requests without an answer as failures: a green result must not hide them."""
@@ -189,8 +158,8 @@ class Load:
             requests=self._recorder.requests,
             failures=self._recorder.failures,
             unanswered=self._recorder.unanswered,
-            locust_requests=self._stats.earlier_requests + self._stats.total.num_requests,
-            locust_failures=self._stats.earlier_failures + self._stats.total.num_failures,
+            locust_requests=self._prepared.counts.earlier_requests + self._prepared.counts.total.num_requests,
+            locust_failures=self._prepared.counts.earlier_failures + self._prepared.counts.total.num_failures,
             unfinished_users=self._unfinished,
             faults=tuple(self._all_faults()),
             user_errors=dict(self._user_errors),

@@ -7,7 +7,7 @@ its time, counted from one beginning so that it does not drift.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, perf_counter
 
 from gevent.event import Event
 from locust import LoadTestShape
@@ -46,7 +46,8 @@ def run_shape(
     """
     announce(type(shape).__name__, began)
     shape.reset_time()
-    shape.get_run_time = lambda: (monotonic() - began) / scale  # type: ignore[method-assign]
+    shape.start_time -= monotonic() - began  # its clock begins with the stage; the shape may reset it
+    shape.get_run_time = lambda: (perf_counter() - shape.start_time) / scale  # type: ignore[method-assign]
     last: object = None
     ticks = 0
     while (tick := shape.tick()) is not None:

@@ -1,0 +1,102 @@
+"""Locust's environment around a plan, made as its own command makes it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import locust
+from gevent import GreenletExit, getcurrent
+from locust import LoadTestShape
+from locust.argument_parser import get_parser
+from locust.env import Environment
+from locust.stats import RequestStats
+from locust.user.task import LOCUST_STATE_STOPPING
+from locust.user.users import PytestUser
+
+from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator.patience import PatientRunner
+from pytest_loadperf.generator.users import load_users, spread
+from pytest_loadperf.model import Plan
+
+
+class Counts(RequestStats):
+    """Locust's statistics, whose count outlives a reset by the user's code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.earlier_requests = self.earlier_failures = 0
+
+    def clear_all(self) -> None:
+        """Locust clears when a load starts."""
+        self._keep()
+        super().clear_all()
+
+    def reset_all(self) -> None:
+        """A locustfile may reset, after its warm-up for instance."""
+        self._keep()
+        super().reset_all()
+
+    def _keep(self) -> None:
+        self.earlier_requests += self.total.num_requests
+        self.earlier_failures += self.total.num_failures
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a load is run with."""
+
+    environment: Environment
+    runner: PatientRunner
+    shape: LoadTestShape | None
+    counts: Counts
+
+    def listen(self, recorder: Callable[..., None]) -> None:
+        """Let the recorder hear every request before the user's listeners: one that raises keeps it from the rest."""
+        handlers: list[Any] = self.environment.events.request._handlers
+        locusts_own = handlers.pop()  # the runner's
+        handlers[:] = [locusts_own, recorder, *handlers]
+        if any(issubclass(user, PytestUser) for user in self.environment.user_classes):
+            handlers.append(_leave_when_asked)
+
+
+def prepare(plan: Plan) -> Prepared:
+    """The users, the environment and the runner of a plan."""
+    users, shape = load_users(plan)
+    if shape is None and not plan.stages:
+        raise GeneratorError(f"{plan.locustfile} holds no LoadTestShape; give load() at least one Stage")
+    spread(users, plan.urls)
+    environment = Environment(
+        user_classes=users,
+        events=locust.events,
+        shape_class=shape,
+        host=plan.urls[0] if plan.urls else None,
+        parsed_options=_options(plan),
+    )
+    environment.stats = counts = Counts()
+    runner = environment._create_runner(PatientRunner, plan.answer_wait_s)
+    return Prepared(environment, runner, shape, counts)
+
+
+def _options(plan: Plan) -> Namespace:
+    """Locust's options as its command line would give them, the locustfile's own arguments among them."""
+    host = ["--host", plan.urls[0]] if plan.urls else []
+    try:
+        options: Namespace = get_parser(default_config_files=[]).parse_args(["--headless", *host])
+    except SystemExit:
+        raise GeneratorError(
+            "the locustfile's own arguments can't be parsed (what it printed says why); "
+            "they are given by their environment variables"
+        ) from None
+    options.num_users = options.num_users or max((stage.users or 0 for stage in plan.stages), default=1)
+    options.spawn_rate = options.spawn_rate or 1
+    return options
+
+
+def _leave_when_asked(**_: object) -> None:
+    """Users made of pytest functions never look whether they are to stop; with an answer they may go."""
+    user = next(iter(getattr(getcurrent(), "args", ())), None)
+    if isinstance(user, PytestUser) and user._state == LOCUST_STATE_STOPPING:
+        raise GreenletExit
