@@ -20,8 +20,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(pytest_loadperf.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# The modules that only the generator's process loads.
-CHILD = {
+LEAN = {f"generator/{path.name}" for path in (PACKAGE / "generator").glob("lean*.py")}
+
+# The modules that only the generator's process loads, and the user classes that pytest may import, unpatched.
+CHILD = LEAN | {
     "generator/child.py",
     "generator/load.py",
     "generator/patience.py",
@@ -34,7 +36,9 @@ CHILD = {
 # One owner for each third-party package; an entry that ends in a slash is a whole room.
 OWNERS = {
     "docker": {"service/"},
-    "requests": {"service/"},
+    "requests": {"service/", *LEAN},
+    "brotli": {"generator/lean_response.py"},
+    "charset_normalizer": {"generator/lean_response.py"},
     "locust": CHILD,
     "gevent": CHILD,
     "geventhttpclient": CHILD,
@@ -148,7 +152,7 @@ def test_a_module_imports_only_what_its_room_owns(path: Path) -> None:
 
 def test_every_dependency_has_an_owner(project: dict[str, Any]) -> None:
     declared = {re.split(r"\W", requirement)[0] for requirement in project["dependencies"]}
-    brought_by_these = {"gevent", "geventhttpclient", "markupsafe"}
+    brought_by_these = {"brotli", "charset_normalizer", "gevent", "geventhttpclient", "markupsafe"}
     assert set(OWNERS) == declared | brought_by_these | {"xdist"}
 
 

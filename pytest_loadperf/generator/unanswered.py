@@ -14,7 +14,9 @@ from gevent import Greenlet
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 
-_REQUEST_CODES = {HttpSession.request.__code__, FastHttpSession.request.__code__}
+from pytest_loadperf.generator.lean import LeanHttpSession
+
+_REQUEST_CODES = {session.request.__code__ for session in (HttpSession, FastHttpSession, LeanHttpSession)}
 
 
 class Unanswered(NamedTuple):
