@@ -11,14 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 _SWITCH = "LOCUST_SKIP_MONKEY_PATCH"
 
 
-class UnpatchedLocust(MetaPathFinder):
+class UnpatchedLocust:
     """Finds the package `locust`, and executes it with its patching switched off."""
 
     def find_spec(

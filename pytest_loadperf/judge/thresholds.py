@@ -27,6 +27,7 @@ from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import NAMES, Kind, Metric, is_metric
 from pytest_loadperf.judge.scanner import Scanner
+from pytest_loadperf.judge.statistics import failure_rate_bound
 from pytest_loadperf.measure.summary import summary_of
 from pytest_loadperf.model import LoadRecord, Verdict
 from pytest_loadperf.quantity import show_rate_percent
@@ -197,8 +198,6 @@ def _caveat(threshold: Threshold, load: LoadRecord, bound: float) -> str:
     summary = summary_of(load, threshold.metric.stage, threshold.metric.endpoint)
     if threshold.metric.name != "failure_rate" or threshold.op.startswith(">") or summary is None:
         return ""
-    from pytest_loadperf.judge.statistics import failure_rate_bound  # SciPy takes a moment to import
-
     possible = failure_rate_bound(summary.failures, summary.requests)
     if possible <= bound:
         return ""
