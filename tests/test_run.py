@@ -217,13 +217,13 @@ def test_rush(broken): pass
 
 
 def test_the_second_run_is_compared_with_the_first(project: Project) -> None:
-    project.module("test_it", RUSH + '@pytest.mark.loadperf("p50 < baseline + 500%")\ndef test_rush(rush_hour): pass\n')
+    project.module("test_it", RUSH + '@pytest.mark.loadperf("p95 < baseline + 500%")\ndef test_rush(rush_hour): pass\n')
     first = project.run()
     first.assert_outcomes(passed=1)
-    first.stdout.fnmatch_lines(["*no_baseline*p50 < baseline + 500%*"])
+    first.stdout.fnmatch_lines(["*no_baseline*p95 < baseline + 500%*"])
     second = project.run()
     second.assert_outcomes(passed=1)
-    second.stdout.re_match_lines([r"  ok  rush_hour  p50 < baseline \+ 500%  .*limit < .*1 run"])
+    second.stdout.re_match_lines([r"  ok  rush_hour  p95 < baseline \+ 500%  .*limit < .*1 run"])
 
 
 def test_a_missing_baseline_fails_where_it_is_required(project: Project) -> None:
