@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_loadperf.fixtures import compose_service, docker_service, load, process_service, url_service
     from pytest_loadperf.generator.lean import LeanHttpUser
-    from pytest_loadperf.model import Stage
+    from pytest_loadperf.plan import Stage
     from pytest_loadperf.result import LoadResult
 
 __all__ = [
@@ -27,5 +27,5 @@ def __getattr__(name: str) -> Any:
     """The public names, each loaded when it is first asked for: pytest imports this package in every run."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"LeanHttpUser": "generator.lean", "LoadResult": "result", "Stage": "model"}.get(name, "fixtures")
+    home = {"LeanHttpUser": "generator.lean", "LoadResult": "result", "Stage": "plan"}.get(name, "fixtures")
     return getattr(import_module(f"{__name__}.{home}"), name)

@@ -14,7 +14,7 @@ from typing import Any
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import name_stages
-from pytest_loadperf.model import Plan, Reference, Stage
+from pytest_loadperf.plan import Plan, Reference, Stage
 from pytest_loadperf.quantity import duration_s
 
 _USER = ("locust.user.users", "User")

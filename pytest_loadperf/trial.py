@@ -13,7 +13,8 @@ from pytest_loadperf.generator.launch import Generator, launched
 from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import GeneratorRecord, Plan, Sample, Stage, StageRecord, Summary, Trial, Window
+from pytest_loadperf.model import GeneratorRecord, Sample, StageRecord, Summary, Trial, Window
+from pytest_loadperf.plan import Plan, Stage
 from pytest_loadperf.redact import redact
 from pytest_loadperf.service.running import RunningService
 

@@ -16,13 +16,13 @@ from pytest_loadperf.model import (
     RunRecord,
     Sample,
     ServiceRecord,
-    Stage,
     StageRecord,
     TestRecord,
     Trial,
     Verdict,
     Window,
 )
+from pytest_loadperf.plan import Stage
 
 STAGES = (
     Stage("warm-up", users=10, duration="5s", measured=False),

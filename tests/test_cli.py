@@ -13,7 +13,8 @@ from records import judged, load, run, trial, verdict, window
 from pytest_loadperf.cli import main
 from pytest_loadperf.history.store import open_store
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import Commit, LoadRecord, RunRecord, Stage, StageRecord
+from pytest_loadperf.model import Commit, LoadRecord, RunRecord, StageRecord
+from pytest_loadperf.plan import Stage
 
 Captured = pytest.CaptureFixture[str]
 

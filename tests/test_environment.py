@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_loadperf.history.environment import ci_url, commit, cpu_quota, load_fingerprint, machine, versions
-from pytest_loadperf.model import ServiceRecord, Stage
+from pytest_loadperf.model import ServiceRecord
+from pytest_loadperf.plan import Stage
 
 CI = [
     "BRANCH_NAME",

@@ -11,7 +11,8 @@ import records
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.model import Sample, Stage, Summary, Trial, Window
+from pytest_loadperf.model import Sample, Summary, Trial, Window
+from pytest_loadperf.plan import Stage
 from pytest_loadperf.report.distribution import Distribution, distribution
 from pytest_loadperf.report.figures import Figure, over_time
 from pytest_loadperf.report.numbers import measured, percentiles_ms, summary_percentiles_ms

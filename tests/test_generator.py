@@ -18,7 +18,7 @@ from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan
 from pytest_loadperf.measure.collector import Collector
-from pytest_loadperf.model import Plan, Reference, Stage
+from pytest_loadperf.plan import Plan, Reference, Stage
 
 USERS = Path(__file__).with_name("users.py")
 
@@ -185,7 +185,7 @@ def test_the_generator_is_gone_when_its_parent_is_killed(server: str, tmp_path: 
             from test_generator import plan
             from pytest_loadperf.generator.launch import launched
             from pytest_loadperf.generator.protocol import Second
-            from pytest_loadperf.model import Stage
+            from pytest_loadperf.plan import Stage
             with launched(plan({server!r}, {user!r}, stages=(Stage("only", users=4, duration="30s"),))) as generator:
                 for message in generator.messages():
                     if isinstance(message, Second):

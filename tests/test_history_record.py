@@ -20,7 +20,6 @@ from pytest_loadperf.model import (
     RunRecord,
     Sample,
     ServiceRecord,
-    Stage,
     StageRecord,
     Summary,
     TestRecord,
@@ -28,6 +27,7 @@ from pytest_loadperf.model import (
     Verdict,
     Window,
 )
+from pytest_loadperf.plan import Stage
 
 TEXTS = st.text(max_size=8)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

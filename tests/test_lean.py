@@ -17,7 +17,7 @@ from lean_server import OK, scripted
 from test_generator import Run
 
 from pytest_loadperf.errors import HostRefused
-from pytest_loadperf.model import Plan, Reference, Stage
+from pytest_loadperf.plan import Plan, Reference, Stage
 
 USERS = Path(__file__).with_name("lean_users.py")
 

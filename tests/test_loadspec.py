@@ -7,7 +7,7 @@ from users import Fast, Plain, Wave
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.loadspec import ask
-from pytest_loadperf.model import Stage
+from pytest_loadperf.plan import Stage
 
 STAGE = Stage(users=1, duration="1s")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.model import Stage
+from pytest_loadperf.plan import Stage
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from test_generator import plan
 from pytest_loadperf.errors import GeneratorError, ServiceError
 from pytest_loadperf.judge.abort import abort_check
 from pytest_loadperf.loadspec import AbortRule
-from pytest_loadperf.model import Sample, Stage, Summary, Trial
+from pytest_loadperf.model import Sample, Summary, Trial
+from pytest_loadperf.plan import Stage
 from pytest_loadperf.service.spec import UrlSpec
 from pytest_loadperf.service.url import UrlService
 from pytest_loadperf.trial import TrialRun

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from pytest_loadperf.errors import HostRefused, LoadperfError
 from pytest_loadperf.generator.protocol import Failed, Message, Reader, send
-from pytest_loadperf.model import Plan
+from pytest_loadperf.plan import Plan
 
 PARENT_GONE = 3  # exit status
 _OPEN_FILES = 10_000

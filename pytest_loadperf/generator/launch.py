@@ -15,7 +15,7 @@ from typing import IO
 
 from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.protocol import End, Failed, Message, Reader, send
-from pytest_loadperf.model import Plan
+from pytest_loadperf.plan import Plan
 from pytest_loadperf.redact import redact
 
 _SILENCE_S = 60.0  # it tells something every second unless user code holds its loop

@@ -20,7 +20,7 @@ from pytest_loadperf.generator.recorder import Recorder
 from pytest_loadperf.generator.stages import run_shape, run_stages
 from pytest_loadperf.generator.unanswered import unanswered
 from pytest_loadperf.guard import HostGuard, guard_sockets
-from pytest_loadperf.model import Plan
+from pytest_loadperf.plan import Plan
 from pytest_loadperf.redact import redact
 
 _FOLD_S = 0.1

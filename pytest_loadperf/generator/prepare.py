@@ -19,7 +19,7 @@ from locust.user.users import PytestUser
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.patience import PatientRunner
 from pytest_loadperf.generator.users import load_users, spread
-from pytest_loadperf.model import Plan
+from pytest_loadperf.plan import Plan
 
 
 class Counts(RequestStats):

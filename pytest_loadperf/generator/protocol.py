@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_loadperf.codec import from_plain, to_plain
-from pytest_loadperf.model import Plan, Window
+from pytest_loadperf.model import Window
+from pytest_loadperf.plan import Plan
 
 _LENGTH = struct.Struct(">I")
 

@@ -13,7 +13,7 @@ from gevent.event import Event
 from locust import LoadTestShape
 from locust.runners import LocalRunner
 
-from pytest_loadperf.model import Stage
+from pytest_loadperf.plan import Stage
 
 _TICK_S = 1.0  # how often a shape is asked, as Locust does
 

@@ -16,7 +16,7 @@ from locust.main import merge_locustfiles_content
 from locust.user.users import PytestUser
 
 from pytest_loadperf.errors import GeneratorError
-from pytest_loadperf.model import Plan, Reference
+from pytest_loadperf.plan import Plan, Reference
 
 
 def load_users(plan: Plan) -> tuple[list[type[User]], LoadTestShape | None]:

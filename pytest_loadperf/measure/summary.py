@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.model import LoadRecord, Stage, StageRecord, Summary, Window
+from pytest_loadperf.model import LoadRecord, StageRecord, Summary, Window
+from pytest_loadperf.plan import Stage
 
 
 def summarise(windows: Iterable[Window], duration_s: float) -> Summary:

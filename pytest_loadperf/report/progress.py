@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_loadperf.model import Stage, Summary
+from pytest_loadperf.model import Summary
+from pytest_loadperf.plan import Stage
 from pytest_loadperf.quantity import show_ms
 
 if TYPE_CHECKING:

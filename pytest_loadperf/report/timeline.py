@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.model import Sample, Stage, Trial, Window
+from pytest_loadperf.model import Sample, Trial, Window
+from pytest_loadperf.plan import Stage
 from pytest_loadperf.report.numbers import percentiles_ms
 
 _TOO_SHORT_S = 0.2  # a last second of which less than this belongs to the load says nothing about rates
