@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from pytest_loadperf.fixtures import IS_LOAD
+from pytest_loadperf.report.progress import Progress
 
 ROOM = "loadperf_room"  # in a worker's input: the path of the run's lock
 _GROUPS = ".groups"  # beside it: which tests are load tests, since xdist tells its controller no more than their ids
+TOLD = ".told"  # likewise: the lines of running loads, which xdist would hold back until their test is over
 _LOOK_S = 0.5
 
 
@@ -71,7 +73,12 @@ def _wide_loads(item: Any) -> Iterator[str]:
 
 
 class Controller:
-    """In xdist's controller: gives the workers their room, and schedules."""
+    """In xdist's controller: gives the workers their room, schedules, and tells what their loads say as they run."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._over = threading.Event()
+        self._teller = threading.Thread(target=self._tell, daemon=True)
 
     @cached_property
     def _folder(self) -> Path:
@@ -95,6 +102,27 @@ class Controller:
         from pytest_loadperf.scheduling import LoadTestsTogether
 
         return LoadTestsTogether(config, log, dist, self._room.with_suffix(_GROUPS))
+
+    def pytest_sessionstart(self) -> None:
+        """Workers come next."""
+        self._teller.start()
+
+    def _tell(self) -> None:
+        with self._room.with_suffix(TOLD).open("a+") as lines:
+            while not self._over.wait(_LOOK_S):
+                self._say(lines)
+            self._say(lines)
+
+    def _say(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._progress.say(line.rstrip("\n"))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """The workers are gone; what they said last comes before the summary."""
+        self._over.set()
+        if self._teller.is_alive():
+            self._teller.join()
 
     def pytest_unconfigure(self) -> None:
         """Nothing of it is left."""

@@ -40,7 +40,6 @@ class Outbox:
     loads: list[LoadRecord] = field(default_factory=list)
     used: list[str] = field(default_factory=list)  # keys of the loads that the test used
     verdicts: list[Verdict] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
     def take(self) -> dict[str, Any]:
         """Everything in it as plain data; it is empty afterwards."""
@@ -73,14 +72,9 @@ class Loading:
             fallback=fallback,
             url=self._settings.url,
             keep=self._settings.keep_service,
-            say=self.say,
+            say=self._progress.say,
         ) as running:
             yield running
-
-    def say(self, line: str) -> None:
-        """One line to the user, at once where a terminal is, else with the next report."""
-        if not self._progress.say(line):
-            self.outbox.notes.append(line)
 
     def measure(self, spec: LoadSpec, service: object, request: pytest.FixtureRequest) -> LoadResult:
         """Run the load of a fixture."""
@@ -132,11 +126,14 @@ class Loading:
         sharing.close()
         room = self._room.alone() if self._room else nullcontext()
         try:
-            with host_lock().alone(lambda: self.say("loadperf: waiting for another load on this machine to end")), room:
+            with host_lock().alone(self._say_waiting), room:
                 yield
         finally:
             if self._room is not None:
                 self._sharing.enter_context(self._room.shared())
+
+    def _say_waiting(self) -> None:
+        self._progress.say("loadperf: waiting for another load on this machine to end")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -202,6 +202,9 @@ class Commit:
     subject: str = ""
 
 
+TestOutcome = Literal["passed", "failed", "error", "skipped", "xfailed"]
+
+
 @dataclass(frozen=True)
 class TestRecord:
     """One test that used a load."""
@@ -209,7 +212,7 @@ class TestRecord:
     __test__ = False  # not a test class, whatever its name says to pytest
 
     nodeid: str
-    outcome: Literal["passed", "failed", "error", "skipped"]
+    outcome: TestOutcome
     loads: tuple[str, ...] = ()  # keys
     verdicts: tuple[Verdict, ...] = ()
     message: str = ""  # of the failure or error, its last lines, redacted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_loadperf.measure.summary import endpoint_of, stages_of, summary_of
+from pytest_loadperf.measure.summary import cpu_percent_of, endpoint_of, memory_bytes_of, stages_of, summary_of
 from pytest_loadperf.model import LoadRecord, Summary, Verdict
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class ServiceUse:
     """What the service used over the measured stages, all replicas together."""
 
     cpu_percent: float  # mean; 100 is one core, NaN where the service can't be sampled
-    memory_mb: float  # peak, in 10^6 bytes
+    memory_mb: float  # peak, in 10^6 bytes; NaN likewise
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,8 @@ class LoadResult(StageResult):
     @property
     def service(self) -> ServiceUse:
         """What the service used."""
-        stages = [stage for stage in stages_of(self.record) if stage.cpu_percent == stage.cpu_percent]
-        lasted = sum(stage.summary.duration_s for stage in stages)
-        cpu = sum(stage.cpu_percent * stage.summary.duration_s for stage in stages) / lasted if lasted else float("nan")
-        return ServiceUse(cpu, max((stage.memory_bytes for stage in stages), default=0) / 1e6)
+        stages = stages_of(self.record)
+        return ServiceUse(cpu_percent_of(stages), memory_bytes_of(stages) / 1e6)
 
     @property
     def generator(self) -> GeneratorUse:

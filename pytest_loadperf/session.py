@@ -6,19 +6,19 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from pytest_loadperf.codec import from_plain
-from pytest_loadperf.distribution import ROOM, Controller, Worker
+from pytest_loadperf.distribution import ROOM, TOLD, Controller, Worker
 from pytest_loadperf.errors import HistoryError, LoadperfError
 from pytest_loadperf.history import environment
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judging import FAULTS, Judging
 from pytest_loadperf.loading import Loading
-from pytest_loadperf.model import LoadRecord, RunRecord, TestRecord, Verdict
+from pytest_loadperf.model import LoadRecord, RunRecord, TestOutcome, TestRecord, Verdict
 from pytest_loadperf.quiet import Quiet
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.report.terminal import Line, summary_lines
@@ -29,18 +29,20 @@ def register(config: pytest.Config, settings: LoadperfConfig) -> None:
     """Register the plugins of this process: a plain run has both, xdist's controller and workers one each."""
     memory = Memory(settings)
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+    distributed = worker_input is None and _distributed(config)
     manager = config.pluginmanager
-    if worker_input is not None or not _distributed(config):
-        room = Quiet(Path(worker_input[ROOM])) if worker_input else None
-        loading = Loading(settings, memory, Progress(config), room)
+    if not distributed:
+        room = Path(worker_input[ROOM]) if worker_input is not None else None
+        progress = Progress(config, room.with_suffix(TOLD) if room else None)
+        loading = Loading(settings, memory, progress, Quiet(room) if room else None)
         manager.register(loading, "loadperf-loading")
         manager.register(Judging(config, settings, memory, loading), "loadperf-judging")
-    if worker_input is None:
-        manager.register(Session(config, settings, memory), "loadperf-session")
     if worker_input is not None:
         manager.register(Worker(worker_input), "loadperf-worker")
-    elif _distributed(config):
-        manager.register(Controller(), "loadperf-controller")
+    else:
+        manager.register(Session(config, settings, memory), "loadperf-session")
+    if distributed:
+        manager.register(Controller(Progress(config)), "loadperf-controller")
 
 
 def _distributed(config: pytest.Config) -> bool:
@@ -55,7 +57,7 @@ class _Test:
 
     def __init__(self, nodeid: str) -> None:
         self.nodeid = nodeid
-        self.outcome: Literal["passed", "failed", "error", "skipped"] = "skipped"
+        self.outcome: TestOutcome = "skipped"
         self.loads: list[str] = []
         self.verdicts: list[Verdict] = []
         self.message = ""
@@ -64,7 +66,9 @@ class _Test:
         """One phase of the test."""
         self.loads += carried.get("used", [])
         self.verdicts += [from_plain(Verdict, plain) for plain in carried.get("verdicts", [])]
-        if report.failed:
+        if report.skipped and hasattr(report, "wasxfail"):
+            self.outcome = "xfailed"
+        elif report.failed:
             self.outcome = "failed" if report.when == "call" else "error"
             self.message = carried.get("message", "")
         elif report.when == "call":
@@ -82,7 +86,6 @@ class Session:
         self._config = config
         self._settings = settings
         self._memory = memory
-        self._progress = Progress(config)
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._loads: list[LoadRecord] = []
@@ -97,8 +100,6 @@ class Session:
         carried: dict[str, Any] | None = getattr(report, "loadperf", None)
         if carried is None:
             return
-        for note in carried.get("notes", []):
-            self._progress.say(note)
         if str(report.outcome) == "rerun":  # by a plugin: this attempt does not count
             self._loads = [load for load in self._loads if not load.key.startswith(f"{report.nodeid}::")]
             self._tests.pop(report.nodeid, None)

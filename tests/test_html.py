@@ -73,6 +73,15 @@ class TestFirstScreen:
         assert "✓ All 2 load tests passed" in text
         assert "✓ test_a p95 < 250ms 124 ms" in text
 
+    def test_an_expected_failure_is_none(self) -> None:
+        tests = [
+            records.judged("test_a", "passed"),
+            records.judged("test_b", "xfailed", records.verdict(status="broken")),
+        ]
+        text = page(records.run(0, tests=tests)).text
+        assert "✓ The load test passed" in text
+        assert "Failed as expected (xfail): test_b." in text
+
 
 class TestLoads:
     def test_say_what_was_loaded(self) -> None:

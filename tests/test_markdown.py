@@ -78,8 +78,10 @@ class TestVerdicts:
 
     def test_tests_without_thresholds_are_listed(self) -> None:
         tests = records.judged("test_plain", "passed"), records.judged("test_later", "skipped")
-        assert [cells[:3] for cells in rows(render(of(*tests), []))] == [
+        expected = records.judged("test_slow", "xfailed", records.verdict(status="broken"))
+        assert [cells[:3] for cells in rows(render(of(*tests, expected), []))] == [
             ["✓ passed", "<code>test_plain</code>", "rush_hour"],
+            ["**✗ broken**", "<code>test_slow</code>", "rush_hour"],
             ["– skipped", "<code>test_later</code>", "rush_hour"],
         ]
 

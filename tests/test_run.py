@@ -107,6 +107,17 @@ def test_a_broken_threshold_fails_the_test_in_its_call_phase_with_all_that_broke
     assert "judging.py" not in result.stdout.str()
 
 
+def test_an_expected_failure_is_recorded_as_one(project: Project) -> None:
+    project.module(
+        "test_it",
+        RUSH + '@pytest.mark.xfail\n@pytest.mark.loadperf("p95 < 1ms")\ndef test_slow(rush_hour): pass\n',
+    )
+    project.run().assert_outcomes(xfailed=1)
+    (kept,) = (project.path / ".loadperf/runs").glob("*.json")
+    (test,) = json.loads(kept.read_text())["tests"]
+    assert (test["outcome"], test["verdicts"][0]["status"]) == ("xfailed", "broken")
+
+
 def test_a_failed_assertion_is_told_together_with_broken_thresholds(project: Project) -> None:
     project.module(
         "test_it", RUSH + '@pytest.mark.loadperf("p95 < 1ms")\ndef test_rush(rush_hour):\n    assert "own" == "words"\n'

@@ -103,6 +103,16 @@ def test_a_broken_threshold_is_told_by_the_controller(project: Project) -> None:
     result.stdout.fnmatch_lines(["*BROKEN  rush_hour  p95 < 1ms*", "FAILED test_it.py::test_rush - broken threshold*"])
 
 
+def test_a_running_load_tells_how_it_goes(project: Project) -> None:
+    project.module("test_it", 'calm = load(Shopper, Stage("calm", users=2, duration="3s"))\ndef test_it(calm): pass\n')
+    command = python("-m", "pytest", "--loadperf", "-n2", "-p", "no:cacheprovider")
+    with subprocess.Popen(command, cwd=project.path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [(line.rstrip(), time.monotonic()) for line in process.stdout]
+    begun, ended = (moment for line, moment in told if "calm · calm: up to 2 users for 3 s" in line or "passed" in line)
+    assert ended - begun > 2
+
+
 def test_what_is_written_wrongly_is_a_usage_error_here_too(project: Project) -> None:
     project.module("test_it", '@pytest.mark.loadperf("p95 < 250")\ndef test_rush(loadperf): pass\n')
     result = project.run("-n2")

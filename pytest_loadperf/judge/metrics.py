@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pytest_loadperf.measure.summary import stages_of, summary_of
+from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, stages_of, summary_of
 from pytest_loadperf.model import LoadRecord, StageRecord, Summary
 from pytest_loadperf.quantity import (
     show_bytes,
@@ -60,21 +60,9 @@ _OF_REQUESTS: dict[str, tuple[Kind, Callable[[Summary], float]]] = {
     "failures": (_COUNT, lambda summary: float(summary.failures)),
     "failure_rate": (_SHARE, lambda summary: summary.failure_rate),
 }
-
-
-def _cpu_percent(records: Sequence[StageRecord]) -> float:
-    sampled = [record for record in records if math.isfinite(record.cpu_percent)]
-    weight = sum(record.summary.duration_s for record in sampled)
-    return sum(record.cpu_percent * record.summary.duration_s for record in sampled) / weight if weight else math.nan
-
-
-def _memory_bytes(records: Sequence[StageRecord]) -> float:
-    return float(max((record.memory_bytes for record in records), default=0)) or math.nan
-
-
 _OF_SERVICE: dict[str, tuple[Kind, Callable[[Sequence[StageRecord]], float]]] = {
-    "service.cpu": (_CPU, _cpu_percent),
-    "service.memory": (_MEMORY, _memory_bytes),
+    "service.cpu": (_CPU, cpu_percent_of),
+    "service.memory": (_MEMORY, memory_bytes_of),
 }
 _PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)")
 NAMES = ("p50 … p99.99", *_OF_REQUESTS, *_OF_SERVICE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -99,6 +100,18 @@ def summary_of(load: LoadRecord, stage: str | None = None, endpoint: str | None 
         return None
     whole = merge((record.summary for record in records), sum(record.summary.duration_s for record in records))
     return whole if endpoint is None else endpoint_of(whole, endpoint)
+
+
+def cpu_percent_of(stages: Iterable[StageRecord]) -> float:
+    """The service's mean CPU over these stages, 100 for one core; NaN where it was not sampled."""
+    sampled = [stage for stage in stages if math.isfinite(stage.cpu_percent)]
+    lasted = sum(stage.summary.duration_s for stage in sampled)
+    return sum(stage.cpu_percent * stage.summary.duration_s for stage in sampled) / lasted if lasted else math.nan
+
+
+def memory_bytes_of(stages: Iterable[StageRecord]) -> float:
+    """The service's peak memory over these stages; NaN where it was not sampled."""
+    return float(max((stage.memory_bytes for stage in stages), default=0)) or math.nan
 
 
 def name_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:

@@ -73,7 +73,7 @@ def _about(run: RunRecord) -> str:
 def _verdict_table(run: RunRecord) -> Iterator[str]:
     """The table's lines: what failed first, a test without thresholds as well."""
     outcome = outcome_of(run)
-    told = [*outcome.failed, *outcome.undecided, *outcome.passed, *outcome.skipped]
+    told = [*outcome.failed, *outcome.undecided, *outcome.passed, *outcome.expected, *outcome.skipped]
     if not told:
         return
     yield _row("Verdict", "Test", "Load", "Threshold", "Observed", "Limit", "Compared with")
@@ -101,7 +101,7 @@ def _verdict(told: Told, verdict: Verdict, names: dict[str, str]) -> str:
 
 def _plain(told: Told, names: dict[str, str]) -> str:
     """A test that ended as it did for another reason than a threshold."""
-    sign = "✗" if told.failed else "–" if told.test.outcome == "skipped" else "✓"
+    sign = "✗" if told.failed else "–" if told.test.outcome in ("skipped", "xfailed") else "✓"
     loads = ", ".join(names.get(key, key) for key in told.test.loads)
     outcome = f"{sign} {told.test.outcome}"
     return _row(

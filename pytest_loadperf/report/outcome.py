@@ -55,7 +55,7 @@ class Told:
     @property
     def failed(self) -> bool:
         """Whether the test failed, for whatever reason."""
-        return self.test.outcome in ("failed", "error") or bool(self.breaches)
+        return self.test.outcome in ("failed", "error") or (bool(self.breaches) and self.test.outcome != "xfailed")
 
     @property
     def breaches(self) -> list[Verdict]:
@@ -80,6 +80,7 @@ class Outcome:
     failed: tuple[Told, ...] = ()
     undecided: tuple[Told, ...] = ()  # passed, but some threshold could not be judged
     passed: tuple[Told, ...] = ()
+    expected: tuple[Told, ...] = ()  # failed, and marked with xfail
     skipped: tuple[Told, ...] = ()
 
     @property
@@ -99,11 +100,13 @@ def outcome_of(run: RunRecord) -> Outcome:
     """The run's tests, sorted by how they ended."""
     told = [Told(test) for test in run.tests]
     failed = [test for test in told if test.failed]
+    expected = [test for test in told if test.test.outcome == "xfailed"]
     skipped = [test for test in told if test.test.outcome == "skipped" and not test.failed]
-    rest = [test for test in told if test not in failed and test not in skipped]
+    rest = [test for test in told if test not in (*failed, *expected, *skipped)]
     return Outcome(
         failed=tuple(failed),
         undecided=tuple(test for test in rest if test.undecided),
         passed=tuple(test for test in rest if not test.undecided),
+        expected=tuple(expected),
         skipped=tuple(skipped),
     )

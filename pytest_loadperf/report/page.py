@@ -94,7 +94,7 @@ class LoadPart:
                 for name in ("p50", "p95", "p99")
             ),
             KeyFigure("CPU, mean", show_percent(used.cpu_percent)),
-            KeyFigure("Memory, peak", show_bytes(used.memory_mb * 1e6 or math.nan)),
+            KeyFigure("Memory, peak", show_bytes(used.memory_mb * 1e6)),
         ]
 
     def _before(self, metric: str) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,27 +28,36 @@ _COUNTER = "{desc} {n:.0f} s{postfix}"
 class Progress:
     """Writes past pytest's capturing, which holds what a test prints."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, told: Path | None = None) -> None:
         self._config = config
-        self._is_worker = hasattr(config, "workerinput")  # its terminal is the controller's
+        self._told = told  # where a worker of xdist leaves its lines: the terminal is the controller's
 
     @cached_property
     def silent(self) -> bool:
         """Whether nothing is shown while the run goes on."""
-        return self._is_worker or self._reporter is None or self._config.get_verbosity() < 0
+        return self._config.get_verbosity() < 0 or (self._told is None and self._reporter is None)
+
+    @property
+    def draws(self) -> bool:
+        """Whether there is a terminal that a bar can move on."""
+        return not self.silent and self._told is None and sys.stderr.isatty()
 
     @cached_property
     def _reporter(self) -> Any:
         # Looked up late: pytest registers it after it has configured the plugins.
         return self._config.pluginmanager.get_plugin("terminalreporter")
 
-    def say(self, line: str) -> bool:
-        """Write one line; False where only the controller can."""
-        if not self.silent:
-            with self.visible():
-                self._reporter.ensure_newline()
-                self._reporter.write_line(line)
-        return not self._is_worker
+    def say(self, line: str) -> None:
+        """Write one line."""
+        if self.silent:
+            return
+        if self._told is not None:
+            with self._told.open("a") as file:
+                file.write(f"{line}\n")
+            return
+        with self.visible():
+            self._reporter.ensure_newline()
+            self._reporter.write_line(line)
 
     @contextmanager
     def visible(self) -> Iterator[None]:
@@ -99,7 +109,7 @@ class Watcher:
         if self._progress.silent:
             return
         with self._progress.visible():
-            if sys.stderr.isatty():
+            if self._progress.draws:
                 self._bar = self._progress.bar(self._stage, asked.duration_s if asked else None)
         if self._bar is None:
             self._progress.say(f"{self._stage}: {_planned(asked)}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 from typing import NamedTuple
 
-from pytest_loadperf.measure.summary import merge
+from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, merge
 from pytest_loadperf.model import LoadRecord, RunRecord, StageRecord, Summary, Verdict
 from pytest_loadperf.quantity import show_bytes, show_ms, show_percent, show_rate_percent
 from pytest_loadperf.result import LoadResult
@@ -103,9 +104,8 @@ def _merged(stages: Sequence[StageRecord]) -> Summary:
 def _stage_row(stages: Sequence[StageRecord]) -> tuple[str, ...]:
     stage = stages[0].stage
     title = f"{stage.name}" + ("" if stage.measured else " (not measured)")
-    cpu = [record.cpu_percent for record in stages if record.cpu_percent == record.cpu_percent]
-    memory = max(record.memory_bytes for record in stages)
-    use = (show_percent(sum(cpu) / len(cpu)) if cpu else "", show_bytes(memory) if memory else "")
+    cpu, memory = cpu_percent_of(stages), memory_bytes_of(stages)
+    use = ("" if isnan(cpu) else show_percent(cpu), "" if isnan(memory) else show_bytes(memory))
     reached = min(record.users for record in stages)
     users = str(stage.users) if reached >= (stage.users or 0) else f"{reached} of {stage.users}"
     return (title, users, *_numbers(_merged(stages)), *use)
