@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -28,15 +29,21 @@ class Running:
                 stdout=output,
                 stderr=output,
             )
-        self.tree = self._wait_for_load()
+        self.tree: list[psutil.Process] = []
 
-    def _wait_for_load(self) -> list[psutil.Process]:
-        deadline = time.monotonic() + 30
+    def end(self) -> None:
+        """Whatever the test did not."""
+        self.process.kill()
+        self.process.wait()
+
+    def wait_for_load(self) -> None:
+        deadline = time.monotonic() + 120  # another run's load on this machine comes first
         while time.monotonic() < deadline:
             tree = psutil.Process(self.process.pid).children(recursive=True)
             if "up to 2 users" in self.output() and any("generator.child" in " ".join(p.cmdline()) for p in tree):
                 time.sleep(0.5)
-                return tree
+                self.tree = tree
+                return
             time.sleep(0.05)
         raise TimeoutError(self.output())
 
@@ -49,8 +56,13 @@ class Running:
 
 
 @pytest.fixture
-def running(project: Project) -> Running:
-    return Running(project)
+def running(project: Project) -> Iterator[Running]:
+    run = Running(project)
+    try:
+        run.wait_for_load()
+        yield run
+    finally:
+        run.end()
 
 
 def test_ctrl_c_ends_generator_and_service(running: Running) -> None:
