@@ -122,6 +122,57 @@ class ServiceRecord:
 
 
 @dataclass(frozen=True)
+class Pulse:
+    """How one process of the generator, and its machine, fared in one second; NaN where the system does not say."""
+
+    at_s: float  # when the second ended, since the load began
+    cpu_percent: float  # of the process; 100 is one core
+    lag_ms: float  # the longest that its event loop was late: so much a latency may be too long
+    busy_percent: float = float("nan")  # of all processes of the machine together; 100 is one core
+    steal_percent: float = float("nan")  # of the machine's time, given to other virtual machines
+    stalled_percent: float = float("nan")  # of the time in which something waited for memory
+    process: int = 0  # the generator's own, or the number of a worker
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """Whether a stage's numbers are the service's, or the generator's and the machine's own."""
+
+    seconds: int = 0
+    saturated_s: int = 0  # seconds in which a process of the generator was out of CPU, or its loop held
+    cpu_percent: float = float("nan")  # mean of its busiest process
+    lag_ms: float = float("nan")  # the longest
+    steal_percent: float = float("nan")  # mean
+    stalled_percent: float = float("nan")  # mean
+    others_percent: float = float("nan")  # mean CPU of neither generator nor service; 100 is one core
+
+
+@dataclass(frozen=True)
+class ArrivalRecord:
+    """How the arrivals of an open-model stage went."""
+
+    due: int
+    started: int
+    waiting: int  # due, but still without a user when the stage ended
+    lasted_s: float
+    late: Histogram = field(default_factory=Histogram)  # from when an arrival was due until a user began with it
+
+    @property
+    def rate(self) -> float:
+        """The rate that was asked for on average, in arrivals a second."""
+        return self.due / self.lasted_s if self.lasted_s else float("nan")
+
+    @property
+    def achieved_rate(self) -> float:
+        """The rate at which users really began, in arrivals a second."""
+        return self.started / self.lasted_s if self.lasted_s else float("nan")
+
+    def late_ms(self, percent: float) -> float:
+        """How late this share of the starts were at most, in ms."""
+        return self.late.percentile_ms(percent)
+
+
+@dataclass(frozen=True)
 class StageRecord:
     """One stage as it was run and what was measured in it."""
 
@@ -131,17 +182,17 @@ class StageRecord:
     cpu_percent: float = float("nan")  # the service's mean over the stage, all replicas together
     memory_bytes: int = 0  # the service's peak over the stage, all replicas together
     users: int = 0  # the most that ran at once
+    generator: SelfCheck = field(default_factory=SelfCheck)
+    arrivals: ArrivalRecord | None = None  # of an open-model stage
 
 
 @dataclass(frozen=True)
 class GeneratorRecord:
-    """How the generator itself fared."""
+    """What the generator counted over the whole load."""
 
     requests: int  # ours, compared with Locust's
     unfinished_users: int = 0  # users still busy when the wait for answers ended
     user_errors: dict[str, int] = field(default_factory=dict)  # exceptions raised by user code, by text
-    cpu_percent: float = float("nan")  # of its process, over the whole load
-    saturated_s: int = 0  # seconds in which it used a whole core
 
 
 @dataclass(frozen=True)
@@ -153,6 +204,7 @@ class Trial:
     generator: GeneratorRecord
     windows: tuple[Window, ...] = ()  # kept apart from the record, in its series file
     samples: tuple[Sample, ...] = ()  # likewise
+    pulses: tuple[Pulse, ...] = ()  # likewise
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.quantity import duration_s
+from pytest_loadperf.schedule import Schedule
+
+_FEWEST_MAX_USERS = 10
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of load: this many users for this long.
+    """One step of load: this many users for this long, or so many arrivals a second whatever the service does.
 
     `duration` is a string with its unit ('30s', '1m30s') and includes the ramp; `spawn_rate` is users started (or
     stopped) a second, all at once unless given; a stage with `measured=False` is run and drawn, but not judged.
+    `rate` is '200/s', or '50/s to 200/s' for a ramp; each arrival is one task of a user, and there are at most
+    `max_users`: unless given, as many as arrive in a second, and ten at least.
     """
 
     name: str | None = None
@@ -26,7 +32,7 @@ class Stage:
     max_users: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        faults = list(self._faults())
+        faults = [*self._size_faults(), *self._time_faults()]
         if faults:
             raise UsageFault(f"{self._label}: " + "; ".join(faults))
 
@@ -34,23 +40,30 @@ class Stage:
     def _label(self) -> str:
         return f"Stage({self.name!r})" if self.name else "Stage"
 
-    def _faults(self) -> Iterator[str]:
-        if self.rate is not None or self.max_users is not None:
-            yield "open-model stages (rate=) come with the next release; give users= instead"
-        elif self.users is None:
-            yield "it has neither users nor rate; give users=50, for instance"
-        elif not isinstance(self.users, int) or isinstance(self.users, bool) or self.users < 1:
-            yield f"users is {self.users!r}; expected a whole number from 1"
+    def _size_faults(self) -> Iterator[str]:
+        if self.users is None and self.rate is None:
+            yield "it has neither users nor rate; give users=50 or rate='200/s', for instance"
+        if self.rate is not None and (self.users is not None or self.spawn_rate is not None):
+            yield "users and spawn_rate do not go with rate, which takes as many users as it needs, up to max_users"
+        if self.rate is None and self.max_users is not None:
+            yield "max_users goes with rate only"
+        for name, count in (("users", self.users), ("max_users", self.max_users)):
+            if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+                yield f"{name} is {count!r}; expected a whole number from 1"
+
+    def _time_faults(self) -> Iterator[str]:
         if self.duration is None:
             yield "it has no duration; give duration='30s', for instance"
             return
         try:
-            duration_s(self.duration, "duration")
+            lasts_s = duration_s(self.duration, "duration")
+            if self.rate is not None:
+                Schedule.parse(self.rate, lasts_s)
         except UsageFault as fault:
             yield str(fault)
-        rate = self.spawn_rate
-        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0):
-            yield f"spawn_rate is {rate!r}; expected users a second, more than zero"
+        speed = self.spawn_rate
+        if speed is not None and (isinstance(speed, bool) or not isinstance(speed, int | float) or speed <= 0):
+            yield f"spawn_rate is {speed!r}; expected users a second, more than zero"
 
     def ramp_s(self, users_before: int) -> float:
         """How long it takes to get to its users from those of the stage before, in seconds."""
@@ -61,11 +74,33 @@ class Stage:
         """How long the stage lasts, in seconds, its ramp included."""
         return duration_s(self.duration, "duration")
 
+    @property
+    def schedule(self) -> Schedule | None:
+        """When arrivals are due; None for a stage of users."""
+        return None if self.rate is None else Schedule.parse(self.rate, self.duration_s)
+
+    @property
+    def most_users(self) -> int:
+        """How many users there can be."""
+        if self.schedule is None:
+            return self.users or 1
+        return self.max_users or max(_FEWEST_MAX_USERS, math.ceil(self.schedule.fastest))
+
+    @property
+    def size(self) -> str:
+        """How large it is, in words: '100 users', '200/s by up to 50 users'."""
+        users = "1 user" if self.most_users == 1 else f"{self.most_users} users"
+        return users if self.rate is None else f"{self.rate} by up to {users}"
+
     def scaled(self, factor: float) -> Stage:
         """The stage made `factor` times as long and as large, for a smoke run; at least one user for one second."""
         shorter = max(1.0, self.duration_s * factor)
-        fewer = max(1, round((self.users or 1) * factor))
-        return replace(self, users=fewer, duration=f"{shorter:.3f}s")
+        fewer = max(1, round(self.most_users * factor))
+        if self.schedule is None:
+            return replace(self, users=fewer, duration=f"{shorter:.3f}s")
+        slowest = 2 / shorter / (self.schedule.start_rate + self.schedule.end_rate)  # one arrival at least
+        rate = self.schedule.scaled(max(factor, slowest))
+        return replace(self, rate=rate, max_users=fewer, duration=f"{shorter:.3f}s")
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from pytest_loadperf.measure.summary import cpu_percent_of, endpoint_of, memory_bytes_of, stages_of, summary_of
-from pytest_loadperf.model import LoadRecord, Summary, Verdict
+from pytest_loadperf.measure.selfcheck import is_bottleneck
+from pytest_loadperf.measure.summary import (
+    arrivals_of,
+    cpu_percent_of,
+    endpoint_of,
+    memory_bytes_of,
+    stages_of,
+    summary_of,
+)
+from pytest_loadperf.model import ArrivalRecord, LoadRecord, Summary, Verdict
 
 if TYPE_CHECKING:
     import pandas
@@ -15,6 +26,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class StageResult(Summary):
     """The numbers of one stage; `result["GET /search"]` gives those of one endpoint."""
+
+    arrivals: ArrivalRecord | None = field(default=None, kw_only=True)  # of a stage with a rate
 
     def __getitem__(self, endpoint: str) -> Summary:
         """One endpoint: 'GET /search', or '/search' for all methods of that name; KeyError names what there is."""
@@ -35,10 +48,14 @@ class ServiceUse:
 
 @dataclass(frozen=True)
 class GeneratorUse:
-    """How the load generator itself fared."""
+    """How the load generator itself, and its machine, fared over the measured stages."""
 
-    cpu_percent: float
-    saturated: bool  # it was out of CPU in more than a tenth of the seconds: latencies may be its own
+    saturated: bool  # it was out of CPU, or its loop held up, in more than a few seconds of a stage: all is in doubt
+    saturated_s: int  # how many seconds these were
+    cpu_percent: float  # of its busiest process, the highest mean of a stage; 100 is one core
+    lag_ms: float  # the longest that its loop was late
+    steal_percent: float  # of the machine's time, the highest mean of a stage
+    others_percent: float  # CPU of neither generator nor service, likewise; 100 is one core
     unfinished_users: int
     user_errors: dict[str, int]  # exceptions in user code, by text
 
@@ -54,14 +71,18 @@ class LoadResult(StageResult):
     def of(cls, record: LoadRecord) -> LoadResult:
         """The result of a record."""
         whole = summary_of(record) or Summary(duration_s=0.0)
-        return cls(**_contents(whole), record=record)
+        return cls(**_contents(whole), arrivals=arrivals_of(stages_of(record)), record=record)
 
     @property
     def stages(self) -> dict[str, StageResult]:
         """Every stage by its name, unmeasured ones included."""
         names = dict.fromkeys(stage.stage.name or "" for trial in self.record.trials for stage in trial.stages)
-        found = {name: summary_of(self.record, name) for name in names}
-        return {name: StageResult(**_contents(summary)) for name, summary in found.items() if summary is not None}
+        return {name: self._stage(name) for name in names}
+
+    def _stage(self, name: str) -> StageResult:
+        summary = summary_of(self.record, name)
+        assert summary is not None  # it is one of the record's
+        return StageResult(**_contents(summary), arrivals=arrivals_of(stages_of(self.record, name)))
 
     @property
     def trials(self) -> tuple[LoadResult, ...]:
@@ -77,17 +98,20 @@ class LoadResult(StageResult):
     @property
     def generator(self) -> GeneratorUse:
         """How the generator fared."""
+        checks = [stage.generator for stage in stages_of(self.record)]
         records = [trial.generator for trial in self.record.trials]
-        lasted = sum(stage.summary.duration_s for trial in self.record.trials for stage in trial.stages)
-        errors: dict[str, int] = {}
+        errors: Counter[str] = Counter()
         for record in records:
-            for text, count in record.user_errors.items():
-                errors[text] = errors.get(text, 0) + count
+            errors.update(record.user_errors)
         return GeneratorUse(
-            cpu_percent=max((record.cpu_percent for record in records), default=float("nan")),
-            saturated=sum(record.saturated_s for record in records) > lasted / 10,
+            saturated=any(is_bottleneck(check) for check in checks),
+            saturated_s=sum(check.saturated_s for check in checks),
+            cpu_percent=_highest(check.cpu_percent for check in checks),
+            lag_ms=_highest(check.lag_ms for check in checks),
+            steal_percent=_highest(check.steal_percent for check in checks),
+            others_percent=_highest(check.others_percent for check in checks),
             unfinished_users=sum(record.unfinished_users for record in records),
-            user_errors=errors,
+            user_errors=dict(errors),
         )
 
     def frame(self) -> pandas.DataFrame:
@@ -99,3 +123,7 @@ class LoadResult(StageResult):
 
 def _contents(summary: Summary) -> dict[str, Any]:
     return {entry.name: getattr(summary, entry.name) for entry in fields(Summary)}
+
+
+def _highest(values: Iterable[float]) -> float:
+    return max((value for value in values if not isnan(value)), default=nan)

@@ -12,8 +12,9 @@ from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import Generator, launched
 from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan
 from pytest_loadperf.measure.collector import Collector
+from pytest_loadperf.measure.selfcheck import self_check
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import GeneratorRecord, Sample, StageRecord, Summary, Trial, Window
+from pytest_loadperf.model import GeneratorRecord, Pulse, Sample, StageRecord, Summary, Trial, Window
 from pytest_loadperf.plan import Plan, Stage
 from pytest_loadperf.redact import redact
 from pytest_loadperf.service.running import RunningService
@@ -45,6 +46,7 @@ class TrialRun:
         self._began: list[StageBegan] = []
         self._users: list[int] = []  # the most in each stage
         self._samples: list[Sample] = []
+        self._pulses: list[Pulse] = []
         self.aborted: str | None = None
         self.faults: tuple[str, ...] = ()
 
@@ -73,6 +75,7 @@ class TrialRun:
             generator=_generator_record(end),
             windows=tuple(window for window in windows if window.stage >= 0),
             samples=tuple(self._samples),
+            pulses=tuple(self._pulses),
         )
 
     def _begin_stage(self, message: StageBegan) -> None:
@@ -84,6 +87,7 @@ class TrialRun:
 
     def _take(self, second: Second, generator: Generator) -> None:
         self._collector.add(second.windows)
+        self._pulses += second.pulses
         if self._users:
             self._users[-1] = max(self._users[-1], second.most_users)
         if second.users:  # the last one comes when they are stopped
@@ -99,8 +103,16 @@ class TrialRun:
             lasted = max(ended - began.at_s, 0.001)
             stage = self._plan.stages[index] if self._plan.stages else self._shape_stage(began.name, lasted)
             cpu_percent, memory_bytes = _usage(self._samples, began.at_s, ended)
-            summary = self._collector.stage(index, lasted)
-            yield StageRecord(stage, began.at_s, summary, cpu_percent, memory_bytes, self._users[index])
+            yield StageRecord(
+                stage=stage,
+                began_s=began.at_s,
+                summary=self._collector.stage(index, lasted),
+                cpu_percent=cpu_percent,
+                memory_bytes=memory_bytes,
+                users=self._users[index],
+                generator=self_check(self._pulses, began.at_s, ended, cpu_percent),
+                arrivals=end.arrivals[index] if end.arrivals else None,
+            )
 
     def _shape_stage(self, name: str, lasted: float) -> Stage:
         return Stage(name, users=max(1, self._users[0]), duration=f"{lasted:.3f}s")
@@ -128,8 +140,6 @@ def _generator_record(end: End) -> GeneratorRecord:
         requests=end.requests,
         unfinished_users=end.unfinished_users,
         user_errors=end.user_errors,
-        cpu_percent=end.cpu_percent,
-        saturated_s=end.saturated_s,
     )
 
 

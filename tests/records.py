@@ -138,7 +138,7 @@ def trial(
     return Trial(
         started_at=BEGAN.isoformat(),
         stages=tuple(records),
-        generator=GeneratorRecord(requests=sum(part.requests for part in measured), cpu_percent=31.0),
+        generator=GeneratorRecord(requests=sum(part.requests for part in measured)),
         windows=measured if series else (),
         samples=used if series else (),
     )

@@ -8,7 +8,7 @@ from records import load as made_load
 
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.judge.baseline import Baseline, find, named
-from pytest_loadperf.model import Commit, LoadRecord, RunRecord
+from pytest_loadperf.model import Commit, LoadRecord, RunRecord, SelfCheck
 
 NOW = made_load()
 ON_MAIN = Commit("f" * 40, branch="main", default_branch="main")
@@ -61,14 +61,17 @@ def test_another_load_has_no_say(records: list[RunRecord]) -> None:
     assert find(other, NOW, ON_MAIN).why_empty == "no earlier run of this load on main"
 
 
-def test_a_run_that_was_stopped_early_or_had_regressed_is_no_measure(records: list[RunRecord]) -> None:
+def test_a_run_that_was_stopped_early_is_in_doubt_or_had_regressed_is_no_measure(records: list[RunRecord]) -> None:
     stopped = replace(records[0], loads=(replace(records[0].loads[0], aborted="too slow"),))
     regressed = replace(records[1], tests=(judged("test_a", "failed", verdict(status="regressed")),))
     broken = replace(records[2], tests=(judged("test_a", "failed", verdict(status="broken")),))
     elsewhere = replace(records[3], tests=(judged("test_a", "failed", verdict(status="regressed", load="other")),))
     assert ids(find([stopped, regressed, broken, elsewhere], NOW, ON_MAIN)) == [broken.id, elsewhere.id]
-    alone = find([stopped, regressed], NOW, ON_MAIN)
-    assert alone.why_empty == "no comparable run on main: each one was stopped early or had regressed"
+    trial = records[0].loads[0].trials[0]
+    held_up = tuple(replace(stage, generator=SelfCheck(10, saturated_s=9)) for stage in trial.stages)
+    in_doubt = replace(records[0], loads=(replace(records[0].loads[0], trials=(replace(trial, stages=held_up),)),))
+    alone = find([stopped, in_doubt, regressed], NOW, ON_MAIN)
+    assert alone.why_empty == "no comparable run on main: each one was stopped early, in doubt or had regressed"
     assert alone.line == alone.why_empty
 
 

@@ -14,11 +14,14 @@ from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.history.record import decode, encode, encode_series, with_series
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import (
+    ArrivalRecord,
     Commit,
     GeneratorRecord,
     LoadRecord,
+    Pulse,
     RunRecord,
     Sample,
+    SelfCheck,
     ServiceRecord,
     StageRecord,
     Summary,
@@ -59,18 +62,24 @@ def few(strategy: st.SearchStrategy[Any], most: int = 2) -> st.SearchStrategy[tu
 
 
 ENDPOINTS = some(Summary, endpoints=st.just({}))
+ARRIVALS = st.none() | some(ArrivalRecord)
 SUMMARIES = some(Summary, endpoints=st.dictionaries(TEXTS, ENDPOINTS, max_size=2))
 TRIALS = some(
     Trial,
-    stages=few(some(StageRecord, summary=SUMMARIES)),
+    stages=few(some(StageRecord, summary=SUMMARIES, generator=some(SelfCheck), arrivals=ARRIVALS)),
     generator=some(GeneratorRecord),
     windows=few(some(Window), 3),
     samples=few(some(Sample)),
+    pulses=few(some(Pulse)),
 )
 SERVICES = some(ServiceRecord, kind=st.sampled_from(["docker", "compose", "process", "url"]))
 LOADS = st.lists(some(LoadRecord, service=SERVICES, trials=few(TRIALS)), max_size=2, unique_by=lambda made: made.key)
 VERDICTS = some(Verdict, status=st.sampled_from(["ok", "broken", "regressed", "no_baseline"]))
-TESTS = few(some(TestRecord, outcome=st.sampled_from(["passed", "failed", "error", "skipped"]), verdicts=few(VERDICTS)))
+TESTS = few(
+    some(
+        TestRecord, outcome=st.sampled_from(["passed", "failed", "error", "skipped", "xfailed"]), verdicts=few(VERDICTS)
+    )
+)
 RUNS = some(
     RunRecord,
     started_at=st.datetimes().map(lambda moment: moment.isoformat()),
@@ -92,7 +101,9 @@ def test_a_record_says_its_format_first_and_holds_no_seconds() -> None:
     data = encode(record)
     assert data.startswith(b'{"format":1,')
     assert data.endswith(b"}\n")
-    bare = tuple(replace(load, trials=(replace(load.trials[0], windows=(), samples=()),)) for load in record.loads)
+    bare = tuple(
+        replace(load, trials=(replace(load.trials[0], windows=(), samples=(), pulses=()),)) for load in record.loads
+    )
     assert decode(data, "a.json") == replace(record, loads=bare)
 
 

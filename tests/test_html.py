@@ -7,7 +7,7 @@ import pytest
 import records
 from html_page import failing, page
 
-from pytest_loadperf.model import GeneratorRecord, RunRecord
+from pytest_loadperf.model import GeneratorRecord, RunRecord, SelfCheck
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +144,15 @@ class TestLoads:
         assert "No charts over time: the per-second series of this load is not there." in text
 
     def test_a_generator_that_was_in_trouble_is_told(self) -> None:
-        trouble = GeneratorRecord(requests=1, unfinished_users=3, user_errors={"KeyError: 'id'": 7}, saturated_s=30)
-        text = page(records.run(0, [records.load("rush_hour", replace(records.trial(), generator=trouble))])).text
-        assert "The load generator was out of CPU: these latencies may be its own, not the service's." in text
+        trouble = GeneratorRecord(requests=1, unfinished_users=3, user_errors={"KeyError: 'id'": 7})
+        check = SelfCheck(15, saturated_s=9, cpu_percent=99.2, lag_ms=140.0, steal_percent=3.0)
+        trial = records.trial()
+        stages = tuple(replace(stage, generator=check) for stage in trial.stages)
+        text = page(records.run(0, [records.load("rush_hour", replace(trial, stages=stages, generator=trouble))])).text
+        assert (
+            "In doubt: stage 'rush': the generator was the bottleneck: out of CPU in 9 of 15 s; CPU 99.2%, its loop "
+            "late by up to 140 ms; machine: steal 3%; use LeanHttpUser, or less load" in text
+        )
         assert "3 users were still busy when the wait for the last answers ended." in text
         assert "7 KeyError: 'id'" in text
 

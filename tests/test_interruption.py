@@ -28,6 +28,7 @@ class Running:
                 cwd=project.path,
                 stdout=output,
                 stderr=output,
+                preexec_fn=_hear_ctrl_c,
             )
         self.tree: list[psutil.Process] = []
 
@@ -53,6 +54,11 @@ class Running:
     def left(self, within_s: float) -> list[psutil.Process]:
         """Which of its processes still live after that time."""
         return psutil.wait_procs(self.tree, timeout=within_s)[1]
+
+
+def _hear_ctrl_c() -> None:
+    """A shell lets what it runs in the background ignore SIGINT, which would be inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -24,8 +24,10 @@ LEAN = {f"generator/{path.name}" for path in (PACKAGE / "generator").glob("lean*
 
 # The modules that only the generator's process loads, and the user classes that pytest may import, unpatched.
 CHILD = LEAN | {
+    "generator/arrivals.py",
     "generator/child.py",
     "generator/load.py",
+    "generator/meter.py",
     "generator/patience.py",
     "generator/prepare.py",
     "generator/stages.py",
@@ -55,7 +57,7 @@ OWNERS = {
     },
     "xdist": {"scheduling.py"},  # present or not
 }
-STANDARD_LIBRARY_ONLY = ("plan.py", "model.py", "errors.py", "codec.py", "quantity.py", "measure/")
+STANDARD_LIBRARY_ONLY = ("plan.py", "schedule.py", "model.py", "errors.py", "codec.py", "quantity.py", "measure/")
 HEAVY = ["locust", "gevent", "pandas", "numpy", "scipy", "docker", "requests", "jinja2", "fsspec", "tqdm", "psutil"]
 
 

@@ -11,7 +11,7 @@ from pytest_loadperf.plan import Stage
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"duration": "5s"}, "Stage: it has neither users nor rate; give users=50, for instance"),
+        ({"duration": "5s"}, "Stage: it has neither users nor rate; give users=50 or rate='200/s', for instance"),
         ({"users": 5}, "Stage: it has no duration; give duration='30s', for instance"),
         ({"users": 0, "duration": "5s"}, "Stage: users is 0; expected a whole number from 1"),
         ({"users": 1.5, "duration": "5s"}, "Stage: users is 1.5; expected a whole number from 1"),
@@ -29,8 +29,22 @@ from pytest_loadperf.plan import Stage
             "Stage: spawn_rate is 0; expected users a second, more than zero",
         ),
         (
-            {"rate": "200/s", "duration": "5s"},
-            "Stage: open-model stages (rate=) come with the next release; give users= instead",
+            {"rate": "200/s", "users": 5, "duration": "5s"},
+            "Stage: users and spawn_rate do not go with rate, which takes as many users as it needs, up to max_users",
+        ),
+        ({"users": 5, "max_users": 9, "duration": "5s"}, "Stage: max_users goes with rate only"),
+        (
+            {"rate": "200/s", "max_users": 0, "duration": "5s"},
+            "Stage: max_users is 0; expected a whole number from 1",
+        ),
+        (
+            {"rate": "200", "duration": "5s"},
+            "Stage: rate is '200'; expected a rate such as '200/s' or '90/min', or a ramp such as '50/s to 200/s'",
+        ),
+        (
+            {"rate": "1/min", "duration": "5s"},
+            "Stage: rate is '1/min', at which nobody arrives in 5 s; expected a rate such as '200/s' or '90/min', or a "
+            "ramp such as '50/s to 200/s'",
         ),
         (
             {"name": "rush", "users": 0},
@@ -50,3 +64,29 @@ def test_a_stage_that_can_not_be_run_is_refused(given: dict[str, Any], said: str
 )
 def test_durations_are_read_with_their_unit(text: str, seconds: float) -> None:
     assert Stage(users=1, duration=text).duration_s == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({"users": 1}, "1 user"),
+        ({"users": 60}, "60 users"),
+        ({"rate": "200/s"}, "200/s by up to 200 users"),
+        ({"rate": "3/s to 5.5/s"}, "3/s to 5.5/s by up to 10 users"),
+        ({"rate": "90/min", "max_users": 50}, "90/min by up to 50 users"),
+    ],
+)
+def test_a_stage_says_its_size(given: dict[str, Any], size: str) -> None:
+    assert Stage(**given, duration="10s").size == size
+
+
+def test_a_smoke_run_shrinks_users_rate_and_time() -> None:
+    assert Stage(users=60, duration="30s").scaled(0.1) == Stage(users=6, duration="3.000s")
+    scaled = Stage(rate="50/s to 200/s", max_users=40, duration="30s").scaled(0.1)
+    assert scaled == Stage(rate="5/s to 20/s", max_users=4, duration="3.000s")
+
+
+def test_a_smoke_run_has_an_arrival_at_least() -> None:
+    schedule = Stage(rate="1/s", duration="30s").scaled(0.01).schedule
+    assert schedule is not None
+    assert schedule.count == 1

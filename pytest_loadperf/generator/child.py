@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import os
 import resource
 import sys
@@ -52,6 +53,8 @@ def _run(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[[], N
 
         load = Load(plan, tell)
         stops.append(load.stop)
+        gc.collect()
+        gc.freeze()  # all that is imported stays: without this the collector looks through it again and again
         load.run()
     except BrokenPipeError:
         os._exit(PARENT_GONE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from time import monotonic, process_time
+from time import monotonic
 
 import gevent
 from gevent import get_hub
@@ -14,17 +14,19 @@ from locust import log
 from locust.runners import STATE_CLEANUP
 
 from pytest_loadperf.errors import GeneratorError, HostRefused
+from pytest_loadperf.generator.arrivals import Arrivals
+from pytest_loadperf.generator.meter import Meter
 from pytest_loadperf.generator.prepare import prepare
-from pytest_loadperf.generator.protocol import Began, End, Failed, Message, Second, StageBegan
+from pytest_loadperf.generator.protocol import Began, End, Failed, Message, StageBegan
 from pytest_loadperf.generator.recorder import Recorder
 from pytest_loadperf.generator.stages import run_shape, run_stages
 from pytest_loadperf.generator.unanswered import unanswered
 from pytest_loadperf.guard import HostGuard, guard_sockets
+from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Plan
 from pytest_loadperf.redact import redact
 
-_FOLD_S = 0.1
-_SATURATED = 0.9  # of one core
+_LOOK_S = 0.1
 _MOST_USER_ERRORS = 20
 
 
@@ -34,15 +36,14 @@ class Load:
     def __init__(self, plan: Plan, tell: Callable[[Message], None]) -> None:
         self._plan = plan
         self._tell = tell
-        self._recorder = Recorder(monotonic, plan.secrets)
+        self._recorder = Recorder(monotonic, plan.secrets, gevent.getcurrent)
         self._stopping = Event()
         self._stopped_by_us = False
         self._failure: Failed | None = None
         self._faults: list[str] = []
         self._unfinished = 0
-        self._most_users = 0
         self._user_errors: Counter[str] = Counter()
-        self._busy: list[float] = []  # this process's CPU in each second, 1 for a whole core
+        self._arrivals: list[ArrivalRecord | None] = []  # of each stage
         self._asked_to_stop = get_hub().loop.async_()  # the only call into gevent that another thread may make
         self._asked_to_stop.start(self._stopping.set)
         guard_sockets(HostGuard(plan.allowed_hosts), self._refuse)
@@ -85,27 +86,32 @@ class Load:
     def run(self) -> None:
         """All stages, then the last answers, then the count."""
         events = self._environment.events
-        self._prepared.listen(self._recorder.on_request)
+        open_model = any(stage.rate is not None for stage in self._plan.stages)
+        self._prepared.listen(self._recorder.on_late_request if open_model else self._recorder.on_request)
         events.user_error.add_listener(self._on_user_error)
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
         if log.unhandled_greenlet_exception:
             raise GeneratorError("a listener of Locust's init event raised; what it printed has the traceback")
+        arrivals = Arrivals(self._ask_users) if open_model else None
+        meter = Meter(self._recorder, self._runner, self._tell)
         began = monotonic()
-        self._recorder.begin(began)
         self._tell(Began(began))
-        accountant = gevent.spawn(self._account, began)
-        self._run_stages(began)
+        meter.begin(began)
+        self._run_stages(began, arrivals)
         ended = monotonic()
         self._recorder.end_stages(ended)
         self._finish()
-        accountant.kill()
-        self._tell(self._second(began))
+        meter.end()
         self._tell(self._failure or self._end(ended - began))
 
-    def _run_stages(self, began: float) -> None:
+    def _ask_users(self, count: int) -> None:
+        self._runner.start(count, max(count, self._runner.user_count))
+
+    def _run_stages(self, began: float, arrivals: Arrivals | None) -> None:
         announce = partial(self._begin_stage, began)
         if self._prepared.shape is None:
-            run_stages(self._runner, self._plan.stages, began, self._stopping, announce)
+            stages = run_stages(self._runner, self._plan.stages, arrivals, began, self._stopping, announce)
+            self._arrivals.extend(stages)
         else:
             run_shape(self._runner, self._prepared.shape, self._plan.scale, began, self._stopping, announce)
 
@@ -113,34 +119,13 @@ class Load:
         self._recorder.begin_stage(at)
         self._tell(StageBegan(at - began, name))
 
-    def _account(self, began: float) -> None:
-        """Fold often, tell once a second, and watch this process's own CPU."""
-        wall, cpu = began, process_time()
-        while True:
-            gevent.sleep(_FOLD_S)
-            users = self._runner.user_count
-            self._most_users = max(self._most_users, users)
-            self._recorder.see_users(users)
-            self._recorder.fold()
-            now = monotonic()
-            if int(now - began) == int(wall - began):
-                continue
-            used = process_time()
-            self._busy.append((used - cpu) / (now - wall))
-            wall, cpu = now, used
-            self._tell(self._second(began))
-
-    def _second(self, began: float) -> Second:
-        most, self._most_users = self._most_users, 0
-        return Second(monotonic() - began, self._runner.user_count, most, self._recorder.flush())
-
     def _finish(self) -> None:
         """Let users finish their task, then stop them."""
         self._stopped_by_us = True
         if self._failure is not None:
             self._runner.wait_s = 0.0  # nobody's answer matters any more
         while self._runner.state == STATE_CLEANUP:  # the user's code is stopping it
-            gevent.sleep(_FOLD_S)
+            gevent.sleep(_LOOK_S)
         self._runner.quit()
         self._environment.events.quitting.fire(environment=self._environment, reverse=True)
         self._environment.events.quit.fire(exit_code=self._environment.process_exit_code or 0)
@@ -163,8 +148,7 @@ class Load:
             unfinished_users=self._unfinished,
             faults=tuple(self._all_faults()),
             user_errors=dict(self._user_errors),
-            cpu_percent=100 * sum(self._busy) / len(self._busy) if self._busy else 0.0,
-            saturated_s=sum(1 for share in self._busy if share >= _SATURATED),
+            arrivals=tuple(self._arrivals),
         )
 
     def _all_faults(self) -> Iterator[str]:

@@ -67,6 +67,12 @@ def prepare(plan: Plan) -> Prepared:
     users, shape = load_users(plan)
     if shape is None and not plan.stages:
         raise GeneratorError(f"{plan.locustfile} holds no LoadTestShape; give load() at least one Stage")
+    for user in users:
+        if issubclass(user, PytestUser) and any(stage.rate for stage in plan.stages):
+            raise GeneratorError(
+                f"stages with a rate need users with tasks, which take the arrivals; {user.__name__} is made of a test "
+                "function. Give its stages users= instead"
+            )
     spread(users, plan.urls)
     environment = Environment(
         user_classes=users,

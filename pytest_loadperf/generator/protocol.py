@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_loadperf.codec import from_plain, to_plain
-from pytest_loadperf.model import Window
+from pytest_loadperf.model import ArrivalRecord, Pulse, Window
 from pytest_loadperf.plan import Plan
 
 _LENGTH = struct.Struct(">I")
@@ -39,6 +39,7 @@ class Second:
     users: int
     most_users: int  # since the last one
     windows: tuple[Window, ...] = ()
+    pulses: tuple[Pulse, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ class End:
     unfinished_users: int = 0
     faults: tuple[str, ...] = ()  # why this is not the load that was asked for
     user_errors: dict[str, int] = field(default_factory=dict)
-    cpu_percent: float = 0.0  # mean of the generator's process over the load
-    saturated_s: int = 0  # seconds in which it used a whole core
+    arrivals: tuple[ArrivalRecord | None, ...] = ()  # of each stage
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,9 @@ _OTHER_ERRORS = "(other errors)"
 _LONGEST_ERROR = 300
 _MOST_ENDPOINTS = 500  # of one load; users who put an id into every URL make one each
 _OTHER_ENDPOINTS = ("", "(other endpoints)")
+# When an answer came, its latency in ms and size as told, what went wrong, and its status.
+_Answer = tuple[float, Any, Any, object, object]
+_Pending = defaultdict[tuple[object, object], list[_Answer]]  # by method and name, as the users call them
 _MEMORY_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -26,6 +29,7 @@ _MEMORY_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 class _Cell:
     """The counts of one endpoint in one second of one stage, since the last flush."""
 
+    fresh_ms: list[float] = field(default_factory=list)  # latencies that are not yet counted below
     requests: int = 0
     failures: int = 0
     bytes: int = 0
@@ -36,18 +40,31 @@ class _Cell:
     status_codes: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
 
+    def count(self) -> None:
+        """Count the fresh latencies, all at once: that costs a fraction of one by one."""
+        fresh, self.fresh_ms = self.fresh_ms, []
+        if fresh:
+            self.requests += len(fresh)
+            self.sum_ms += sum(fresh)
+            self.min_ms = min(self.min_ms, min(fresh))
+            self.max_ms = max(self.max_ms, max(fresh))
+            self.histogram.add(*fresh)
+
 
 class Recorder:
     """Listens to Locust's request event; a request belongs to the second and stage in which it was sent."""
 
-    def __init__(self, clock: Callable[[], float], secrets: Sequence[str] = ()) -> None:
+    def __init__(
+        self, clock: Callable[[], float], secrets: Sequence[str] = (), current: Callable[[], Any] = object
+    ) -> None:
         self._clock = clock
+        self._current = current  # the greenlet that fires an event
         self._secrets = secrets
         self._began = clock()
         self._bounds: list[float] = []  # when each stage began, and at last when the load ended
         self._ended = False
-        self._pending: list[tuple[float, object, object, Any, Any, object, object]] = []
-        self._cells: dict[tuple[int, int, str, str], _Cell] = {}
+        self._pending: _Pending = defaultdict(list)
+        self._cells: defaultdict[tuple[int, int, str, str], _Cell] = defaultdict(_Cell)
         self._users: dict[int, int] = {}  # how many there were in each second
         self._endpoints: dict[tuple[str, str], tuple[str, str]] = {}  # as counted, by how the users call them
         self._error_texts: set[str] = set()
@@ -69,12 +86,21 @@ class Recorder:
         self.requests += 1
         self.failures += bool(exception)
         status = getattr(response, "status_code", None)
-        self._pending.append((self._clock(), request_type, name, response_time, response_length, exception, status))
+        self._pending[request_type, name].append((self._clock(), response_time, response_length, exception, status))
+
+    def on_late_request(self, response_time: Any = None, **event: Any) -> None:
+        """Locust's request event where users wait for arrivals: a task's first request began when that was due."""
+        arrived = self._current()
+        late_ms = getattr(arrived, "loadperf_late_ms", None)
+        if late_ms is not None:
+            del arrived.loadperf_late_ms
+            response_time = (response_time or 0.0) + late_ms
+        self.on_request(response_time=response_time, **event)
 
     def record_unanswered(self, method: str, name: str, latency_ms: float, error: str) -> None:
         """Count a request for which Locust fires no event: one that was never answered."""
         self.unanswered += 1
-        self._pending.append((self._clock(), method, name, latency_ms, 0, error, None))
+        self._pending[method, name].append((self._clock(), latency_ms, 0, error, None))
 
     def begin(self, at: float) -> None:
         """The load begins: seconds count from here."""
@@ -95,36 +121,42 @@ class Recorder:
 
     def fold(self) -> None:
         """Count what was appended; called often, so that no single call delays the users."""
-        pending, self._pending = self._pending, []
-        for at, method, name, response_time, response_length, exception, status in pending:
+        pending, self._pending = self._pending, defaultdict(list)
+        for (method, name), answers in pending.items():
+            self._sort(answers, self._endpoint(str(method or ""), str(name)))
+        for cell in self._cells.values():
+            cell.count()
+
+    def _sort(self, answers: list[_Answer], endpoint: tuple[str, str]) -> None:
+        """Put the answers of an endpoint into their cells; one is mostly in the same as the one before it."""
+        since = until = 0.0
+        for at, response_time, response_length, exception, status in answers:
             try:
                 latency_ms, size = float(response_time or 0), int(response_length or 0)
                 sent = at - latency_ms / 1000
-                second = self._second_of(sent)
+                if not since <= sent < until:
+                    cell, since, until = self._cell(sent, endpoint)
             except (TypeError, ValueError, OverflowError):
                 continue  # a user's own event whose numbers are none: it is missing in the windows, and that is seen
-            key = (second, self._stage_of(sent), *self._endpoint(str(method or ""), str(name)))
-            self._count(self._cells.setdefault(key, _Cell()), latency_ms, size, exception, status)
+            cell.fresh_ms.append(latency_ms)
+            cell.bytes += size
+            if status:
+                cell.status_codes[str(status)] += 1
+            if exception:
+                cell.failures += 1
+                cell.errors[self._error_text(exception)] += 1
+
+    def _cell(self, sent: float, endpoint: tuple[str, str]) -> tuple[_Cell, float, float]:
+        """The cell of what was sent at that moment, and from when until when it is that one."""
+        second = self._second_of(sent)
+        begun = bisect_right(self._bounds, sent)
+        stage = AFTER if self._ended and begun == len(self._bounds) else max(0, begun - 1)
+        since = max([self._began + second, *self._bounds[:begun]])
+        until = min([self._began + second + 1, *self._bounds[begun:]])
+        return self._cells[second, stage, *endpoint], since, until
 
     def _second_of(self, moment: float) -> int:
         return max(0, int(moment - self._began))
-
-    def _stage_of(self, sent: float) -> int:
-        stage = max(0, bisect_right(self._bounds, sent) - 1)
-        return AFTER if self._ended and stage == len(self._bounds) - 1 else stage
-
-    def _count(self, cell: _Cell, latency_ms: float, size: int, exception: object, status: object) -> None:
-        cell.requests += 1
-        cell.bytes += size
-        cell.sum_ms += latency_ms
-        cell.min_ms = min(cell.min_ms, latency_ms)
-        cell.max_ms = max(cell.max_ms, latency_ms)
-        cell.histogram.add(latency_ms)
-        if status:
-            cell.status_codes[str(status)] += 1
-        if exception:
-            cell.failures += 1
-            cell.errors[self._error_text(exception)] += 1
 
     def _error_text(self, exception: object) -> str:
         raw = exception if isinstance(exception, str) else repr(exception)
@@ -137,7 +169,7 @@ class Recorder:
     def flush(self) -> tuple[Window, ...]:
         """The windows of everything counted since the last flush."""
         self.fold()
-        cells, self._cells = self._cells, {}
+        cells, self._cells = self._cells, defaultdict(_Cell)
         return tuple(
             Window(
                 second=second,

@@ -6,30 +6,44 @@ its time, counted from one beginning so that it does not drift.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic, perf_counter
 
 from gevent.event import Event
 from locust import LoadTestShape
 from locust.runners import LocalRunner
 
+from pytest_loadperf.generator.arrivals import Arrivals
+from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Stage
 
 _TICK_S = 1.0  # how often a shape is asked, as Locust does
 
 
 def run_stages(
-    runner: LocalRunner, stages: Sequence[Stage], began: float, stopping: Event, announce: Callable[[str, float], None]
-) -> None:
-    """Each stage for its time, or until `stopping` is set."""
-    ends = began
+    runner: LocalRunner,
+    stages: Sequence[Stage],
+    arrivals: Arrivals | None,
+    began: float,
+    stopping: Event,
+    announce: Callable[[str, float], None],
+) -> Iterator[ArrivalRecord | None]:
+    """Each stage for its time, or until `stopping` is set; gives what became of its arrivals, where it has some."""
+    begins = began
     for stage in stages:
-        announce(stage.name or "", ends)
-        users = stage.users or 0
-        runner.start(users, stage.spawn_rate or max(users, runner.user_count))
-        ends += stage.duration_s
-        if stopping.wait(max(0.0, ends - monotonic())):
+        announce(stage.name or "", begins)
+        if arrivals is not None and stage.rate is not None:
+            yield arrivals.run(stage, runner.user_count, begins, stopping)
+        else:
+            if arrivals is not None:
+                arrivals.release()
+            users = stage.users or 0
+            runner.start(users, stage.spawn_rate or max(users, runner.user_count))
+            stopping.wait(max(0.0, begins + stage.duration_s - monotonic()))
+            yield None
+        if stopping.is_set():
             return
+        begins += stage.duration_s
 
 
 def run_shape(

@@ -145,7 +145,7 @@ def _minor(version: str) -> str:
 def _in_words(stage: Stage) -> str:
     ramp = f" at {stage.spawn_rate:g}/s" if stage.spawn_rate else ""
     unmeasured = "" if stage.measured else ", not measured"
-    return f"{stage.name}: {stage.users} users{ramp} for {stage.duration_s:g} s{unmeasured}"
+    return f"{stage.name}: {stage.size}{ramp} for {stage.duration_s:g} s{unmeasured}"
 
 
 def _branch_in_ci() -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pytest_loadperf.codec import from_plain, to_plain
 from pytest_loadperf.errors import HistoryError, UsageFault
-from pytest_loadperf.model import LoadRecord, RunRecord, Sample, Trial, Window
+from pytest_loadperf.model import LoadRecord, Pulse, RunRecord, Sample, Trial, Window
 from pytest_loadperf.quantity import moment
 
 FORMAT = 1
@@ -65,7 +65,7 @@ def with_series(record: RunRecord, data: bytes) -> RunRecord:
 
 
 def _without_seconds(load: LoadRecord) -> LoadRecord:
-    return replace(load, trials=tuple(replace(trial, windows=(), samples=()) for trial in load.trials))
+    return replace(load, trials=tuple(replace(trial, windows=(), samples=(), pulses=()) for trial in load.trials))
 
 
 def _dump(plain: Mapping[str, Any]) -> bytes:
@@ -92,7 +92,7 @@ def _first_line(error: BaseException) -> str:
 def _trial_columns(trial: Trial) -> dict[str, Any]:
     windows = _columns(Window, trial.windows)
     windows["histogram"] = [_flat(histogram) for histogram in windows["histogram"]]
-    return {"windows": windows, "samples": _columns(Sample, trial.samples)}
+    return {"windows": windows, "samples": _columns(Sample, trial.samples), "pulses": _columns(Pulse, trial.pulses)}
 
 
 def _columns(kind: type[Any], rows: Sequence[Any]) -> dict[str, list[Any]]:
@@ -133,7 +133,12 @@ def _with_seconds(load: LoadRecord, loads: Mapping[str, Any]) -> LoadRecord:
 def _filled(trial: Trial, columns: Mapping[str, Any]) -> Trial:
     windows = dict(columns["windows"])
     windows["histogram"] = [_unflat(flat) for flat in windows["histogram"]]
-    return replace(trial, windows=_rows(Window, windows), samples=_rows(Sample, columns["samples"]))
+    return replace(
+        trial,
+        windows=_rows(Window, windows),
+        samples=_rows(Sample, columns["samples"]),
+        pulses=_rows(Pulse, columns["pulses"]),
+    )
 
 
 def _rows(kind: type[T], columns: Mapping[str, Iterable[Any]]) -> tuple[T, ...]:

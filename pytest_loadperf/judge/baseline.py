@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from pytest_loadperf.errors import HistoryError
+from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.model import Commit, LoadRecord, RunRecord
 from pytest_loadperf.quantity import show_time
 
@@ -55,8 +56,8 @@ def find(
 ) -> Baseline:
     """The newest `limit` comparable runs of a load among `records` (oldest first).
 
-    `name` is the branch, tag or run to compare with, the default branch if None. Runs that were stopped early or
-    judged `regressed` are no measure of what is normal. HistoryError if there is no such `name`.
+    `name` is the branch, tag or run to compare with, the default branch if None. Runs that were stopped early,
+    are in doubt or judged `regressed` are no measure of what is normal. HistoryError if there is no such `name`.
     """
     origin, chosen = _default(records, commit) if name is None else named(records, name)
     earlier = _of_load(chosen, load.key)
@@ -106,7 +107,8 @@ def _of_load(records: Sequence[RunRecord], key: str) -> list[Earlier]:
 
 def _is_sound(run: RunRecord, load: LoadRecord) -> bool:
     verdicts = (verdict for test in run.tests for verdict in test.verdicts if verdict.load == load.key)
-    return load.aborted is None and not load.faults and all(verdict.status != "regressed" for verdict in verdicts)
+    believed = load.aborted is None and not load.faults and not doubts(load)
+    return believed and all(verdict.status != "regressed" for verdict in verdicts)
 
 
 def _why_empty(
@@ -116,7 +118,7 @@ def _why_empty(
     if sound:
         return f"no comparable run{where}: {_difference(sound[-1], load)}"
     if earlier:
-        return f"no comparable run{where}: each one was stopped early or had regressed"
+        return f"no comparable run{where}: each one was stopped early, in doubt or had regressed"
     branches = {run.commit.branch for run, _ in _of_load(records, load.key) if run.commit and run.commit.branch}
     elsewhere = f", only on {_known(sorted(branches))}" if branches else ""
     return f"no earlier run of this load{where}{elsewhere}"

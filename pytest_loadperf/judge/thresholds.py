@@ -24,6 +24,7 @@ from typing import Literal
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.baseline import Baseline
+from pytest_loadperf.judge.doubts import doubts, in_doubt
 from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import NAMES, Kind, Metric, is_metric
 from pytest_loadperf.judge.scanner import Scanner
@@ -171,7 +172,10 @@ def _quantity(scan: Scanner, noun: str, units: Iterable[str], accepted: str) -> 
 
 
 def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, test: str) -> Verdict:
-    """What a threshold of a test comes to on a load; want of data breaks it, want of a baseline is said."""
+    """What a threshold of a test comes to on a load.
+
+    Want of data breaks it, want of a baseline is said, and doubts about the load make it inconclusive.
+    """
     metric, limit = threshold.metric, threshold.limit
     verdict = Verdict(
         test=test,
@@ -185,9 +189,14 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
     if math.isnan(observed):
         return replace(verdict, reason=metric.why_missing(load))
     if isinstance(limit, FromBaseline):
-        return _judge_change(verdict, threshold, limit, observed, baseline or Baseline())
-    bound = limit.value(metric.kind)
-    shown, shown_bound = _shown(metric.kind, observed, bound)
+        verdict = _judge_change(verdict, threshold, limit, observed, baseline or Baseline())
+    else:
+        verdict = _judge_absolute(verdict, threshold, limit.value(metric.kind), observed, load)
+    return in_doubt(verdict, metric.name, doubts(load, metric.stage))
+
+
+def _judge_absolute(verdict: Verdict, threshold: Threshold, bound: float, observed: float, load: LoadRecord) -> Verdict:
+    shown, shown_bound = _shown(threshold.metric.kind, observed, bound)
     status: Literal["ok", "broken"] = "ok" if threshold.holds(observed, bound) else "broken"
     reason = _caveat(threshold, load, bound) if status == "ok" else ""
     return replace(verdict, status=status, observed=shown, limit=f"{threshold.op} {shown_bound}", reason=reason)

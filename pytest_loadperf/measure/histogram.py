@@ -35,10 +35,12 @@ class Histogram:
 
     counts: dict[int, int] = field(default_factory=dict)
 
-    def add(self, value_ms: float) -> None:
-        """Count one latency, in milliseconds."""
-        bucket = bucket_of(max(0, round(value_ms * 1000)))
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+    def add(self, *values_ms: float) -> None:
+        """Count latencies, in milliseconds."""
+        counts = self.counts
+        for value in values_ms:
+            bucket = bucket_of(max(0, round(value * 1000)))
+            counts[bucket] = counts.get(bucket, 0) + 1
 
     def merge(self, other: Histogram) -> None:
         """Add another histogram's counts to this one's."""

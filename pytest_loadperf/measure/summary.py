@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.model import LoadRecord, StageRecord, Summary, Window
+from pytest_loadperf.model import ArrivalRecord, LoadRecord, StageRecord, Summary, Window
 from pytest_loadperf.plan import Stage
 
 
@@ -112,6 +112,20 @@ def cpu_percent_of(stages: Iterable[StageRecord]) -> float:
 def memory_bytes_of(stages: Iterable[StageRecord]) -> float:
     """The service's peak memory over these stages; NaN where it was not sampled."""
     return float(max((stage.memory_bytes for stage in stages), default=0)) or math.nan
+
+
+def arrivals_of(stages: Iterable[StageRecord]) -> ArrivalRecord | None:
+    """The arrivals of these stages together; None where none of them has a rate."""
+    records = [stage.arrivals for stage in stages if stage.arrivals is not None]
+    if not records:
+        return None
+    return ArrivalRecord(
+        due=sum(record.due for record in records),
+        started=sum(record.started for record in records),
+        waiting=sum(record.waiting for record in records),
+        lasted_s=sum(record.lasted_s for record in records),
+        late=Histogram.merged(record.late for record in records),
+    )
 
 
 def name_stages(stages: Sequence[Stage]) -> tuple[Stage, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pytest_loadperf.errors import LoadperfError
+from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.model import LoadRecord, RunRecord, Summary, Verdict
 from pytest_loadperf.quantity import show_ms, show_number, show_rate_percent, show_time
 from pytest_loadperf.report.comparable import of_load, until, why_apart
@@ -116,6 +117,7 @@ def _load(run: RunRecord, load: LoadRecord, history: Sequence[RunRecord]) -> str
     over_runs = [summary_percentiles_ms(measured(each), (95,))[0] for _, each in runs]
     spark = f", over {len(runs)} runs {sparkline(over_runs)}" if len(runs) > 1 else ""
     stopped = f"<br>stopped early: {_text(load.aborted, 300)}" if load.aborted else ""
+    stopped += "".join(f"<br>in doubt: {_text(str(doubt), 400)}" for doubt in doubts(load))
     rows = [
         *(_numbers(f"stage {_text(name)}", stage) for name, stage in result.stages.items()),
         *(_numbers(_code(name), endpoint) for name, endpoint in result.endpoints.items()),

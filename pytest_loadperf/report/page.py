@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_loadperf.judge.doubts import Doubt, doubts
 from pytest_loadperf.model import LoadRecord, RunRecord, StageRecord, Summary, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
 from pytest_loadperf.report.charts import sparkline
@@ -80,6 +81,11 @@ class LoadPart:
         """Each stage as first run, with its numbers over all trials."""
         first = {record.stage.name: record for trial in self.record.trials for record in reversed(trial.stages)}
         return [(first[name], summary) for name, summary in self.result.stages.items()]
+
+    @property
+    def doubts(self) -> list[Doubt]:
+        """Why these numbers may not be the service's own."""
+        return doubts(self.record)
 
     @property
     def key_figures(self) -> list[KeyFigure]:

@@ -148,5 +148,5 @@ class Watcher:
 def _planned(asked: Stage | None) -> str:
     if asked is None:
         return "as the shape says"
-    users = "1 user" if asked.users == 1 else f"up to {asked.users} users"
-    return f"{users} for {asked.duration_s:g} s" + ("" if asked.measured else ", not measured")
+    size = asked.size if asked.rate or asked.users == 1 else f"up to {asked.size}"
+    return f"{size} for {asked.duration_s:g} s" + ("" if asked.measured else ", not measured")

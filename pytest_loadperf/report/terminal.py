@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import NamedTuple
 
+from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, merge
 from pytest_loadperf.model import LoadRecord, RunRecord, StageRecord, Summary, Verdict
 from pytest_loadperf.quantity import show_bytes, show_ms, show_percent, show_rate_percent
@@ -52,7 +53,7 @@ def summary_lines(run: RunRecord, history: Sequence[RunRecord]) -> list[Line]:
 
 def _load_lines(load: LoadRecord, verdicts: Sequence[Verdict]) -> Iterator[Line]:
     yield Line(f"{load.key}  ({_service(load)})", "bold")
-    for row in _table(load):
+    for row in (*_table(load), *_arrivals(load)):
         yield Line(f"  {row}")
     for text in _remarks(load):
         yield Line(f"  {text}", "yellow")
@@ -73,8 +74,8 @@ def _remarks(load: LoadRecord) -> Iterator[str]:
     generator = LoadResult.of(load).generator
     if load.aborted:
         yield load.aborted
-    if generator.saturated:
-        yield f"the generator was out of CPU ({show_percent(generator.cpu_percent)}): these latencies may be its own"
+    for doubt in doubts(load):
+        yield f"in doubt: {doubt}"
     if generator.unfinished_users:
         yield f"{generator.unfinished_users} users were still busy when the wait for the last answers ended"
 
@@ -97,6 +98,14 @@ def _table(load: LoadRecord) -> list[str]:
     ]
 
 
+def _arrivals(load: LoadRecord) -> Iterator[str]:
+    for name, stage in LoadResult.of(load).stages.items():
+        if (arrivals := stage.arrivals) is not None:
+            began = f"{arrivals.started} of {arrivals.due} arrivals began"
+            late = f"late by {show_ms(arrivals.late_ms(50))} (p50), {show_ms(arrivals.late_ms(99))} (p99)"
+            yield f"{name}: {began}, {late}, {arrivals.waiting} still waited"
+
+
 def _merged(stages: Sequence[StageRecord]) -> Summary:
     return merge((stage.summary for stage in stages), sum(stage.summary.duration_s for stage in stages))
 
@@ -106,9 +115,15 @@ def _stage_row(stages: Sequence[StageRecord]) -> tuple[str, ...]:
     title = f"{stage.name}" + ("" if stage.measured else " (not measured)")
     cpu, memory = cpu_percent_of(stages), memory_bytes_of(stages)
     use = ("" if isnan(cpu) else show_percent(cpu), "" if isnan(memory) else show_bytes(memory))
-    reached = min(record.users for record in stages)
-    users = str(stage.users) if reached >= (stage.users or 0) else f"{reached} of {stage.users}"
-    return (title, users, *_numbers(_merged(stages)), *use)
+    return (title, _users(stages), *_numbers(_merged(stages)), *use)
+
+
+def _users(stages: Sequence[StageRecord]) -> str:
+    """How many there were, and how many were asked for where that is not the same."""
+    asked, reached = stages[0].stage.users, min(record.users for record in stages)
+    if asked is None:
+        return str(max(record.users for record in stages))
+    return str(asked) if reached >= asked else f"{reached} of {asked}"
 
 
 def _endpoint_rows(summary: Summary) -> list[tuple[str, ...]]:

@@ -1,0 +1,64 @@
+"""Measures in the process that runs the users: what they request, and every second how that process itself fares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+import gevent
+from gevent import Greenlet
+from locust.runners import Runner
+
+from pytest_loadperf.generator.protocol import Second
+from pytest_loadperf.generator.pulse import PulseMeter
+from pytest_loadperf.generator.recorder import Recorder
+
+_FOLD_S = 0.1
+
+
+class Meter:
+    """Folds requests often, and tells about every second; time is the monotonic clock's, since `begin`."""
+
+    def __init__(self, recorder: Recorder, runner: Runner, tell: Callable[[Second], None]) -> None:
+        self._recorder = recorder
+        self._runner = runner
+        self._tell = tell
+        self._most_users = 0
+        self._late_s = 0.0  # the longest that the loop was, in this second
+        self._began = 0.0
+        self._pulses = PulseMeter()
+        self._greenlet: Greenlet | None = None
+
+    def begin(self, at: float) -> None:
+        """The load begins."""
+        self._began = at
+        self._recorder.begin(at)
+        self._pulses = PulseMeter()
+        self._greenlet = gevent.spawn(self._run)
+
+    def end(self) -> None:
+        """Tell what is left to tell."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+        self._tell(self._second())
+
+    def _run(self) -> None:
+        told = self._began
+        while True:
+            slept = monotonic()
+            gevent.sleep(_FOLD_S)
+            now = monotonic()
+            self._late_s = max(self._late_s, now - slept - _FOLD_S)
+            users = self._runner.user_count
+            self._most_users = max(self._most_users, users)
+            self._recorder.see_users(users)
+            self._recorder.fold()
+            if int(now - self._began) != int(told - self._began):
+                told = now
+                self._tell(self._second())
+
+    def _second(self) -> Second:
+        at_s = monotonic() - self._began
+        pulse = self._pulses.take(at_s, self._late_s)
+        most, self._most_users, self._late_s = self._most_users, 0, 0.0
+        return Second(at_s, self._runner.user_count, most, self._recorder.flush(), (pulse,))

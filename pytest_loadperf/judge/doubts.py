@@ -1,0 +1,93 @@
+"""Why a load's numbers may not be the service's own: then a verdict on them would be a guess."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from pytest_loadperf.measure.selfcheck import is_bottleneck
+from pytest_loadperf.measure.summary import stages_of
+from pytest_loadperf.model import ArrivalRecord, LoadRecord, SelfCheck, StageRecord, Verdict
+from pytest_loadperf.plan import Stage
+from pytest_loadperf.quantity import show_ms, show_per_second, show_percent
+
+_REACHED = 0.99  # of the arrivals: the last ones of a stage may be due a moment before it ends
+_MOSTLY_BUSY_PERCENT = 70.0  # of a core
+_OF_FAILURES = ("failure_rate", "failures")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One reason."""
+
+    text: str
+    detail: str  # what was seen besides, and what to do
+    blames_generator: bool  # then a latency that is too high may be its own
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.detail}"
+
+
+def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
+    """The doubts about the measured stages of a load, or about one stage."""
+    return list(dict.fromkeys(doubt for record in stages_of(load, stage) for doubt in _of_stage(record)))
+
+
+def _of_stage(record: StageRecord) -> Iterator[Doubt]:
+    if is_bottleneck(record.generator):
+        yield _bottleneck(record.stage, record.generator)
+    if record.arrivals is not None and record.arrivals.started < record.arrivals.due * _REACHED:
+        yield _unreached(record.stage, record.arrivals)
+
+
+def _bottleneck(stage: Stage, check: SelfCheck) -> Doubt:
+    if check.cpu_percent >= _MOSTLY_BUSY_PERCENT:
+        how, advice = "out of CPU", "use LeanHttpUser, or less load"
+    else:
+        how = "held up"
+        advice = "user code that computes or blocks holds its loop, or the machine has too much else to do"
+    seen = f"CPU {show_percent(check.cpu_percent)}, its loop late by up to {show_ms(check.lag_ms)}"
+    return Doubt(
+        f"stage {stage.name!r}: the generator was the bottleneck: {how} in {check.saturated_s} of {check.seconds} s",
+        f"{seen}; {noise(check)}; {advice}",
+        blames_generator=True,
+    )
+
+
+def _unreached(stage: Stage, arrivals: ArrivalRecord) -> Doubt:
+    reached, asked = show_per_second(arrivals.achieved_rate), show_per_second(arrivals.rate)
+    return Doubt(
+        f"stage {stage.name!r}: the rate was not reached: {reached} of {asked}",
+        f"{arrivals.waiting} arrivals still waited for a user when it ended; raise max_users ({stage.most_users}) "
+        "unless the service is to blame",
+        blames_generator=False,
+    )
+
+
+def noise(check: SelfCheck) -> str:
+    """What else the machine was busy with."""
+    parts = [
+        f"{name} {show_percent(value)}"
+        for name, value in (
+            ("steal", check.steal_percent),
+            ("other processes", check.others_percent),
+            ("waiting for memory", check.stalled_percent),
+        )
+        if not math.isnan(value)
+    ]
+    return "machine: " + (", ".join(parts) or "unknown")
+
+
+def in_doubt(verdict: Verdict, metric: str, found: list[Doubt]) -> Verdict:
+    """The verdict as far as it can be believed: what held is inconclusive.
+
+    What broke stays broken, unless the generator may have made it so; failures are real whoever sees them.
+    """
+    if not found or verdict.status in ("no_baseline", "inconclusive"):
+        return verdict
+    reason = "; ".join(filter(None, (*(doubt.text for doubt in found), verdict.reason)))
+    excused = metric not in _OF_FAILURES and any(doubt.blames_generator for doubt in found)
+    if verdict.breach and not excused:
+        return replace(verdict, reason=reason)
+    return replace(verdict, status="inconclusive", reason=reason)

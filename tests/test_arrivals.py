@@ -1,0 +1,162 @@
+"""The open model, for real: arrivals at their moments, whatever the server does."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from test_generator import Run, plan
+
+from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.measure.summary import summarise
+from pytest_loadperf.model import ArrivalRecord, Summary
+from pytest_loadperf.plan import Plan, Stage
+
+
+class OpenRun(Run):
+    """A run whose users stand in a file of their own."""
+
+    def __init__(self, server: str, tmp_path: Path, users: str, *stages: Stage) -> None:
+        file = tmp_path / "locustfile.py"
+        head = "import time\nfrom locust import FastHttpUser, SequentialTaskSet, TaskSet, constant, task\n"
+        file.write_text(head + textwrap.dedent(users))
+        base = plan(server)
+        super().__init__(Plan(locustfile=str(file), stages=stages, urls=base.urls, sys_path=base.sys_path))
+        self._stages = stages
+
+    def arrivals(self, stage: int = 0) -> ArrivalRecord:
+        record = self.end.arrivals[stage]
+        assert record is not None
+        return record
+
+    def summary(self, stage: int = 0) -> Summary:
+        windows = (window for window in self.collector.windows() if window.stage == stage)
+        return summarise(windows, self._stages[stage].duration_s)
+
+
+QUICK = """
+    class Quick(FastHttpUser):
+        wait_time = constant(60)  # which arrivals do not wait for
+
+        @task
+        def ask(self):
+            self.client.get("/delay/5", name="ask")
+"""
+
+
+def test_every_arrival_begins_at_its_moment(server: str, tmp_path: Path) -> None:
+    run = OpenRun(server, tmp_path, QUICK, Stage("open", rate="200/s", duration="2s"))
+    arrivals = run.arrivals()
+    assert (arrivals.due, arrivals.started, arrivals.waiting) == (400, 400, 0)
+    assert arrivals.achieved_rate == pytest.approx(200, rel=0.005)
+    assert arrivals.late_ms(50) < 5
+    assert run.summary().requests == 400
+    by_second = [window.requests for window in run.collector.windows()]
+    assert by_second == [pytest.approx(200, abs=10)] * 2
+
+
+def test_a_ramp_goes_from_one_rate_to_the_other(server: str, tmp_path: Path) -> None:
+    run = OpenRun(server, tmp_path, QUICK, Stage("ramp", rate="50/s to 250/s", duration="2s"))
+    first, second = (window.requests for window in run.collector.windows())
+    assert run.arrivals().due == 300
+    assert [first, second] == [pytest.approx(100, abs=10), pytest.approx(200, abs=10)]
+
+
+def test_latency_counts_from_the_moment_an_arrival_was_due(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace("/delay/5", "/delay/100")  # one user can serve ten a second
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="20/s", max_users=1, duration="2s"))
+    arrivals, summary = run.arrivals(), run.summary()
+    assert arrivals.due == 40
+    assert arrivals.started == pytest.approx(20, abs=2)
+    assert arrivals.started + arrivals.waiting == 40
+    assert summary.max_ms == pytest.approx(1000, abs=200)  # the 20th is due after 1 s, and begins after 2
+    assert summary.min_ms == pytest.approx(100, abs=50)
+
+
+def test_the_pool_grows_while_no_user_is_free(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace("/delay/5", "/delay/500")
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="40/s", duration="2s"))
+    assert run.arrivals().waiting == 0
+    assert 20 <= max(run.users) <= 40
+    assert run.summary().p50_ms == pytest.approx(505, abs=60)
+
+
+def test_only_the_first_request_of_a_task_bears_its_lateness(server: str, tmp_path: Path) -> None:
+    users = """
+        class Twice(FastHttpUser):
+            @task
+            def ask(self):
+                self.client.get("/delay/100", name="first")
+                self.client.get("/delay/100", name="second")
+    """
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="10/s", max_users=1, duration="2s"))
+    assert run.summary().endpoints["GET first"].max_ms > 500
+    assert run.summary().endpoints["GET second"].max_ms < 300
+
+
+def test_an_arrival_is_one_task_however_tasks_are_nested(server: str, tmp_path: Path) -> None:
+    users = """
+        class Nested(FastHttpUser):
+            @task
+            class Outer(SequentialTaskSet):
+                @task
+                def one(self):
+                    self.client.get("/anything", name="one")
+
+                @task
+                class Inner(TaskSet):
+                    @task
+                    def two(self):
+                        self.client.get("/anything", name="two")
+                        self.interrupt()
+    """
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="50/s", duration="2s"))
+    assert run.arrivals().started == 100
+    assert run.endpoints() == {"GET one": pytest.approx(50, abs=10), "GET two": pytest.approx(50, abs=10)}
+    assert sum(run.endpoints().values()) == 100
+
+
+def test_a_wait_inside_a_task_is_the_tasks_own(server: str, tmp_path: Path) -> None:
+    users = """
+        class Thinking(FastHttpUser):
+            wait_time = constant(0.2)
+
+            @task
+            def ask(self):
+                began = time.monotonic()
+                self.wait()
+                self.client.get("/anything", name="waited" if time.monotonic() - began > 0.15 else "did not")
+    """
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="20/s", duration="1s"))
+    assert set(run.endpoints()) == {"GET waited"}
+
+
+def test_users_do_as_they_are_written_once_a_stage_of_users_follows(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace("constant(60)", "constant(0.05)")
+    open_stage, closed = Stage("open", rate="100/s", duration="1s"), Stage("closed", users=4, duration="1s")
+    run = OpenRun(server, tmp_path, users, open_stage, closed, open_stage)
+    assert run.end.arrivals[1] is None
+    assert run.summary(1).requests == pytest.approx(4 / 0.056, rel=0.3)
+    assert [run.arrivals(stage).started for stage in (0, 2)] == [100, 100]
+    assert [run.summary(stage).requests for stage in (0, 2)] == [100, pytest.approx(100, abs=4)]
+
+
+def test_nothing_is_sent_when_the_last_arrivals_are_through(server: str, tmp_path: Path) -> None:
+    run = OpenRun(server, tmp_path, QUICK, Stage("open", rate="100/s", duration="1s"))
+    assert sum(run.endpoints().values()) == 100
+    assert run.end.unfinished_users == 0
+
+
+def test_users_that_can_take_no_arrivals_are_refused(server: str, tmp_path: Path) -> None:
+    file = tmp_path / "locustfile.py"
+    file.write_text("def test_ask(session):\n    session.get('/anything')\n")
+    base = plan(server)
+    asked = Plan(
+        locustfile=str(file),
+        stages=(Stage("open", rate="10/s", duration="1s"),),
+        urls=base.urls,
+        sys_path=base.sys_path,
+    )
+    with pytest.raises(GeneratorError, match="stages with a rate need users with tasks, which take the arrivals"):
+        Run(asked)

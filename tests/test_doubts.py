@@ -1,0 +1,94 @@
+"""What makes a load doubtful, and what is left of a verdict then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import records
+
+from pytest_loadperf.judge.doubts import doubts
+from pytest_loadperf.judge.thresholds import judge, parse
+from pytest_loadperf.model import ArrivalRecord, LoadRecord, SelfCheck
+from pytest_loadperf.plan import Stage
+
+SATURATED = SelfCheck(15, 9, 99.2, 140.0, steal_percent=3.0, stalled_percent=0.0, others_percent=41.0)
+HELD = SelfCheck(15, 9, 12.0, 340.0)
+UNREACHED = ArrivalRecord(due=2000, started=1500, waiting=500, lasted_s=10.0)
+
+
+def load(**found: object) -> LoadRecord:
+    """The example's load, with its stage 'rush' changed."""
+    trial = records.trial()
+    stages = (replace(made, **found) if made.stage.name == "rush" else made for made in trial.stages)  # type: ignore[arg-type]
+    return records.load("rush_hour", replace(trial, stages=tuple(stages)))
+
+
+def open_load() -> LoadRecord:
+    return load(stage=Stage("rush", rate="200/s", duration="10s", max_users=50), arrivals=UNREACHED)
+
+
+def said(record: LoadRecord) -> list[str]:
+    return [str(doubt) for doubt in doubts(record)]
+
+
+def test_a_generator_out_of_cpu_is_a_doubt_with_the_machine_beside_it() -> None:
+    assert said(load(generator=SATURATED)) == [
+        "stage 'rush': the generator was the bottleneck: out of CPU in 9 of 15 s; CPU 99.2%, its loop late by up to "
+        "140 ms; machine: steal 3%, other processes 41%, waiting for memory 0%; use LeanHttpUser, or less load"
+    ]
+
+
+def test_a_generator_that_is_held_up_is_a_doubt_of_another_kind() -> None:
+    assert said(load(generator=HELD)) == [
+        "stage 'rush': the generator was the bottleneck: held up in 9 of 15 s; CPU 12%, its loop late by up to 340 ms; "
+        "machine: unknown; user code that computes or blocks holds its loop, or the machine has too much else to do"
+    ]
+
+
+def test_a_rate_that_was_not_reached_is_a_doubt() -> None:
+    assert said(open_load()) == [
+        "stage 'rush': the rate was not reached: 150/s of 200/s; 500 arrivals still waited for a user when it ended; "
+        "raise max_users (50) unless the service is to blame"
+    ]
+
+
+def test_the_last_arrivals_of_a_stage_may_just_have_been_due() -> None:
+    assert said(load(arrivals=replace(UNREACHED, started=1980, waiting=20))) == []
+
+
+def test_unmeasured_stages_raise_no_doubts_about_the_load() -> None:
+    assert said(load(generator=SATURATED, stage=replace(records.STAGES[1], measured=False))) == []
+
+
+def test_the_same_doubt_in_every_trial_is_one() -> None:
+    record = load(generator=SATURATED)
+    assert len(doubts(replace(record, trials=record.trials * 3))) == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "threshold", "status"),
+    [
+        (load(generator=SATURATED), "p95 < 10s", "inconclusive"),
+        (load(generator=SATURATED), "p95 < 1ms", "inconclusive"),
+        (load(generator=SATURATED), "p95@peak < 10s", "ok"),
+        (load(generator=SATURATED), "rps > 100000/s", "inconclusive"),
+        (load(generator=SATURATED), "failures < 1", "broken"),
+        (load(generator=SATURATED), "failure_rate < 50%", "inconclusive"),
+        (load(generator=SATURATED), "p95[/nowhere] < 1s", "broken"),
+        (load(generator=SATURATED), "p95 < baseline", "no_baseline"),
+        (open_load(), "p95 < 10s", "inconclusive"),
+        (open_load(), "p95 < 1ms", "broken"),
+        (load(), "p95 < 10s", "ok"),
+        (load(), "p95 < 1ms", "broken"),
+    ],
+)
+def test_a_verdict_says_no_more_than_can_be_believed(record: LoadRecord, threshold: str, status: str) -> None:
+    assert judge(parse(threshold), record, None, "test").status == status
+
+
+def test_a_verdict_in_doubt_names_its_reason() -> None:
+    held = judge(parse("p95 < 10s"), load(generator=SATURATED), None, "test")
+    assert held.reason == "stage 'rush': the generator was the bottleneck: out of CPU in 9 of 15 s"
+    broken = judge(parse("p95 < 1ms"), open_load(), None, "test")
+    assert broken.reason == "stage 'rush': the rate was not reached: 150/s of 200/s"

@@ -1,0 +1,58 @@
+"""The generator's pulses: which seconds are saturated, which stages in doubt, and what the machine did meanwhile."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pytest_loadperf.measure.selfcheck import is_bottleneck, is_saturated, self_check
+from pytest_loadperf.model import Pulse, SelfCheck
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("cpu_percent", "lag_ms", "saturated"), [(89.9, 99.9, False), (90.0, 0.0, True), (5.0, 100.0, True)]
+)
+def test_a_second_is_saturated_by_want_of_cpu_or_by_a_loop_that_is_held(
+    cpu_percent: float, lag_ms: float, saturated: bool
+) -> None:
+    assert is_saturated(Pulse(1.0, cpu_percent, lag_ms)) is saturated
+
+
+@pytest.mark.parametrize(
+    ("saturated_s", "seconds", "bottleneck"),
+    [(0, 0, False), (1, 1, False), (1, 5, False), (2, 5, True), (2, 20, False), (3, 30, False), (4, 30, True)],
+)
+def test_a_few_saturated_seconds_are_forgiven(saturated_s: int, seconds: int, bottleneck: bool) -> None:
+    assert is_bottleneck(SelfCheck(seconds, saturated_s)) is bottleneck
+
+
+def test_a_stage_has_the_pulses_of_its_own_seconds() -> None:
+    pulses = [Pulse(float(at), 10.0 * at, at) for at in range(1, 8)]
+    check = self_check(pulses, 2.0, 5.0, NAN)
+    assert (check.seconds, check.cpu_percent, check.lag_ms) == (3, 40.0, 5.0)
+
+
+def test_a_second_counts_once_however_many_processes_were_saturated_in_it() -> None:
+    pulses = [Pulse(at, 95.0, 0.0, process=process) for at in (1.0, 2.01) for process in (1, 2)]
+    check = self_check([*pulses, Pulse(3.0, 5.0, 0.0, process=1)], 0.0, 3.0, NAN)
+    assert (check.seconds, check.saturated_s) == (3, 2)
+    assert check.cpu_percent == pytest.approx(65)
+
+
+def test_what_others_use_is_what_generator_and_service_do_not() -> None:
+    pulses = [Pulse(at, 40.0, 0.0, busy_percent=150.0, process=process) for at in (1.0, 2.0) for process in (1, 2)]
+    assert self_check(pulses, 0.0, 2.0, 30.0).others_percent == 40
+    assert self_check(pulses, 0.0, 2.0, 90.0).others_percent == 0
+    assert math.isnan(self_check(pulses, 0.0, 2.0, NAN).others_percent)
+
+
+def test_what_a_system_does_not_say_is_left_open() -> None:
+    check = self_check([Pulse(1.0, 5.0, 1.0)], 0.0, 1.0, 10.0)
+    assert all(map(math.isnan, (check.others_percent, check.steal_percent, check.stalled_percent)))
+
+
+def test_without_pulses_there_is_nothing_to_check() -> None:
+    assert self_check([], 0.0, 5.0, 10.0).seconds == 0
