@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_loadperf.judge.doubts import Doubt, doubts
-from pytest_loadperf.model import LoadRecord, RunRecord, StageRecord, Summary, Trial
+from pytest_loadperf.model import ArrivalRecord, LoadRecord, RunRecord, StageRecord, Summary, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
 from pytest_loadperf.report.charts import sparkline
 from pytest_loadperf.report.comparable import until
@@ -86,6 +86,11 @@ class LoadPart:
     def doubts(self) -> list[Doubt]:
         """Why these numbers may not be the service's own."""
         return doubts(self.record)
+
+    @property
+    def arrivals(self) -> dict[str, ArrivalRecord]:
+        """How the arrivals of each stage with a rate went."""
+        return {name: stage.arrivals for name, stage in self.result.stages.items() if stage.arrivals is not None}
 
     @property
     def key_figures(self) -> list[KeyFigure]:
