@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -23,6 +24,7 @@ ROOM = "loadperf_room"  # in a worker's input: the path of the run's lock
 _GROUPS = ".groups"  # beside it: which tests are load tests, since xdist tells its controller no more than their ids
 TOLD = ".told"  # likewise: the lines of running loads, which xdist would hold back until their test is over
 _LOOK_S = 0.5
+_GROUP = re.compile(r"@[^][:/]+$")  # not in a path, and not in a parameter
 
 
 class Worker:
@@ -47,6 +49,11 @@ class Worker:
         mine = self._file.with_suffix(f".{os.getpid()}")
         mine.write_text(json.dumps(groups(session.items)))
         mine.replace(self._file)
+
+
+def ungrouped(nodeid: str) -> str:
+    """The id as it is without --dist loadgroup, which adds '@group': a series is the same however it was run."""
+    return _GROUP.sub("", nodeid)
 
 
 def groups(items: Sequence[pytest.Item]) -> dict[str, str]:

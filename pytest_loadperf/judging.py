@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import HistoryError, LoadperfError, ThresholdBroken, UsageFault
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.thresholds import Threshold, judge, parse
@@ -145,13 +146,13 @@ class Judging:
     def _verdicts(
         self, item: pytest.Item, names: set[str], result: LoadResult, thresholds: tuple[Threshold, ...]
     ) -> Iterator[Verdict]:
-        record = result.record
+        record, test = result.record, ungrouped(item.nodeid)
         for why in filter(None, (record.aborted, *record.faults)):
-            yield Verdict(item.nodeid, record.key, "the load runs as asked", "broken", why, "")
+            yield Verdict(test, record.key, "the load runs as asked", "broken", why, "")
         mine = [threshold for threshold in thresholds if threshold.load is None or threshold.load in names]
         baseline = self._memory.baseline(record) if any(threshold.relative for threshold in mine) else None
         for threshold in mine:
-            verdict = judge(threshold, record, baseline, item.nodeid)
+            verdict = judge(threshold, record, baseline, test)
             yield self._as_configured(verdict)
 
     def _as_configured(self, verdict: Verdict) -> Verdict:
@@ -185,7 +186,7 @@ def _is_load_test(item: pytest.Item) -> bool:
 
 def _never_judged(item: pytest.Item, threshold: Threshold) -> Verdict:
     why = f"the test used no load called {threshold.load!r}"
-    return Verdict(item.nodeid, "", threshold.text, "broken", "no data", "", reason=why)
+    return Verdict(ungrouped(item.nodeid), "", threshold.text, "broken", "no data", "", reason=why)
 
 
 def _fault_of(error: BaseException) -> UsageFault | None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_loadperf.codec import to_plain
+from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
@@ -80,7 +81,7 @@ class Loading:
         """Run the load of a fixture."""
         name = f"{request.fixturename}{_variant(request)}"
         # The session's node has no id; where the fixture is defined is the load's home then.
-        home = request.node.nodeid or request._fixturedef.baseid  # type: ignore[attr-defined]
+        home = ungrouped(request.node.nodeid) or request._fixturedef.baseid  # type: ignore[attr-defined]
         return self.run(spec, service, f"{home}::{name}", name)
 
     def run(self, spec: LoadSpec, given: object, key: str, name: str) -> LoadResult:
@@ -139,7 +140,7 @@ class Loading:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Under xdist, every test shares the room with others, until a load wants it alone."""
         self.results.pop(item.nodeid, None)  # of an earlier attempt, where a test is run again
-        self._keys = {key for key in self._keys if not key.startswith(f"{item.nodeid}::")}
+        self._keys = {key for key in self._keys if not key.startswith(f"{ungrouped(item.nodeid)}::")}
         if self._room is None:
             return (yield)
         self._sharing.enter_context(self._room.shared())
@@ -207,7 +208,7 @@ class CallLoad:
         if name in [result.record.name for result in results]:
             raise UsageFault(f"loadperf(): this test has run a load called {name!r} already; give another name=")
         running = self._request.getfixturevalue(service) if service is not None else None
-        results.append(self._loading.run(spec, running, f"{nodeid}::{name}", name))
+        results.append(self._loading.run(spec, running, f"{ungrouped(nodeid)}::{name}", name))
         return results[-1]
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from pytest_loadperf.codec import from_plain
-from pytest_loadperf.distribution import ROOM, TOLD, Controller, Worker
+from pytest_loadperf.distribution import ROOM, TOLD, Controller, Worker, ungrouped
 from pytest_loadperf.errors import HistoryError, LoadperfError
 from pytest_loadperf.history import environment
 from pytest_loadperf.history.memory import Memory
@@ -100,12 +100,13 @@ class Session:
         carried: dict[str, Any] | None = getattr(report, "loadperf", None)
         if carried is None:
             return
+        nodeid = ungrouped(report.nodeid)
         if str(report.outcome) == "rerun":  # by a plugin: this attempt does not count
-            self._loads = [load for load in self._loads if not load.key.startswith(f"{report.nodeid}::")]
-            self._tests.pop(report.nodeid, None)
+            self._loads = [load for load in self._loads if not load.key.startswith(f"{nodeid}::")]
+            self._tests.pop(nodeid, None)
             return
         self._loads += [from_plain(LoadRecord, plain) for plain in carried.get("loads", [])]
-        self._tests.setdefault(report.nodeid, _Test(report.nodeid)).add(report, carried)
+        self._tests.setdefault(nodeid, _Test(nodeid)).add(report, carried)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

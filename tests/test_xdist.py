@@ -152,6 +152,25 @@ def test_a_load_that_modules_share_runs_once_all_the_same(project: Project) -> N
     assert len(json.loads(kept.read_text())["loads"]) == 1
 
 
+def test_a_series_is_the_same_with_and_without_groups(project: Project) -> None:
+    project.module(
+        "test_it",
+        """
+@pytest.mark.xdist_group("shop")
+@pytest.mark.loadperf("p95 < 10s")
+@pytest.mark.parametrize("kind", ["a@b"])
+def test_it(loadperf, kind):
+    assert loadperf(Shopper, Stage(users=2, duration="1s")).requests
+""",
+    )
+    project.run("-n2", "--dist", "loadgroup").assert_outcomes(passed=1)
+    (kept,) = (project.path / ".loadperf/runs").glob("*.json")
+    record = json.loads(kept.read_text())
+    assert record["loads"][0]["key"] == "test_it.py::test_it[a@b]::loadperf"
+    (test,) = record["tests"]
+    assert test["nodeid"] == test["verdicts"][0]["test"] == "test_it.py::test_it[a@b]"
+
+
 def test_nothing_lives_on_when_the_controller_is_killed(project: Project) -> None:
     project.module(
         "test_it", 'long = load(Shopper, Stage("hold", users=2, duration="60s"))\ndef test_long(long): pass\n'
