@@ -128,6 +128,7 @@ class Pulse:
     at_s: float  # when the second ended, since the load began
     cpu_percent: float  # of the process; 100 is one core
     lag_ms: float  # the longest that its event loop was late: so much a latency may be too long
+    waited_percent: float = float("nan")  # of the time, in which it could have run, but others had the cores
     busy_percent: float = float("nan")  # of all processes of the machine together; 100 is one core
     steal_percent: float = float("nan")  # of the machine's time, given to other virtual machines
     stalled_percent: float = float("nan")  # of the time in which something waited for memory
@@ -141,6 +142,7 @@ class SelfCheck:
     seconds: int = 0
     saturated_s: int = 0  # seconds in which a process of the generator was out of CPU, or its loop held
     cpu_percent: float = float("nan")  # mean of its busiest process
+    waited_percent: float = float("nan")  # mean, for a core that others had
     lag_ms: float = float("nan")  # the longest
     steal_percent: float = float("nan")  # mean
     stalled_percent: float = float("nan")  # mean

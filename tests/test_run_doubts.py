@@ -23,7 +23,7 @@ burning = load(Burning, Stage("rush", users=4, duration="3s"))
 def test_burning(burning):
     assert burning.generator.saturated
     assert burning.generator.saturated_s >= 2
-    assert burning.generator.cpu_percent > 80
+    assert burning.generator.cpu_percent > 30  # of what a busy machine leaves it
 """
 
 CALM = """
@@ -63,8 +63,8 @@ def test_a_generator_out_of_cpu_makes_verdicts_inconclusive(project: Project) ->
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines(
         [
-            r"  in doubt: stage 'rush': the generator was the bottleneck: out of CPU in [23] of 3 s; CPU \d.*; "
-            r"machine: .*; use LeanHttpUser, or less load",
+            r"  in doubt: stage 'rush': the generator was the bottleneck: out of CPU in [23] of 3 s; CPU \d.*, its loop "
+            r"late .*; machine: .*; use LeanHttpUser, or less load",
             r"  inconclusive  burning  p95 < 10s +[\d.]+ ms +\(stage 'rush': the generator was the bottleneck",
             r"  inconclusive  burning  p50 < 1ms",
             r"  inconclusive  burning  failure_rate < 1%",

@@ -13,12 +13,19 @@ NAN = math.nan
 
 
 @pytest.mark.parametrize(
-    ("cpu_percent", "lag_ms", "saturated"), [(89.9, 99.9, False), (90.0, 0.0, True), (5.0, 100.0, True)]
+    ("cpu_percent", "lag_ms", "waited_percent", "saturated"),
+    [
+        (89.9, 99.9, NAN, False),
+        (90.0, 0.0, NAN, True),
+        (5.0, 100.0, NAN, True),
+        (60.0, 0.0, 29.0, False),
+        (60.0, 0.0, 31.0, True),
+    ],
 )
 def test_a_second_is_saturated_by_want_of_cpu_or_by_a_loop_that_is_held(
-    cpu_percent: float, lag_ms: float, saturated: bool
+    cpu_percent: float, lag_ms: float, waited_percent: float, saturated: bool
 ) -> None:
-    assert is_saturated(Pulse(1.0, cpu_percent, lag_ms)) is saturated
+    assert is_saturated(Pulse(1.0, cpu_percent, lag_ms, waited_percent)) is saturated
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ import psutil
 
 from pytest_loadperf.model import Pulse
 
-_PRESSURE = Path("/proc/pressure/memory")  # Linux; its first line ends in the microseconds that something waited
+# Linux only. The first line of the one ends in the microseconds that something waited for memory; the second number
+# of the other is the nanoseconds that the main thread, in which the loop runs, waited for a core.
+_PRESSURE, _SCHEDULED = Path("/proc/pressure/memory"), Path("/proc/self/schedstat")
 
 
 class _Reading(NamedTuple):
@@ -20,6 +22,7 @@ class _Reading(NamedTuple):
 
     wall: float
     own: float
+    waited: float
     busy: float
     steal: float
     machine: float  # of all cores together
@@ -40,6 +43,7 @@ class PulseMeter:
             at_s=at_s,
             cpu_percent=_percent(used.own, used.wall),
             lag_ms=lag_s * 1000,
+            waited_percent=_percent(used.waited, used.wall),
             busy_percent=_percent(used.busy, used.wall),
             steal_percent=_percent(used.steal, used.machine),
             stalled_percent=_percent(used.stalled, used.wall),
@@ -56,7 +60,13 @@ def _read() -> _Reading:
     # Linux counts what guests use as the user's time, too.
     whole = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
     idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
-    return _Reading(monotonic(), process_time(), whole - idle, steal, whole, _stalled_s())
+    return _Reading(monotonic(), process_time(), _waited_s(), whole - idle, steal, whole, _stalled_s())
+
+
+def _waited_s() -> float:
+    with suppress(OSError, ValueError, IndexError):
+        return int(_SCHEDULED.read_text().split()[1]) / 1e9
+    return nan
 
 
 def _stalled_s() -> float:

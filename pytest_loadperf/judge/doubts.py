@@ -14,6 +14,8 @@ from pytest_loadperf.quantity import show_ms, show_per_second, show_percent
 
 _REACHED = 0.99  # of the arrivals: the last ones of a stage may be due a moment before it ends
 _MOSTLY_BUSY_PERCENT = 70.0  # of a core
+_WORTH_TELLING_PERCENT = 1.0
+_CROWDED_PERCENT = 10.0  # of the time without a core
 _OF_FAILURES = ("failure_rate", "failures")
 
 
@@ -42,12 +44,15 @@ def _of_stage(record: StageRecord) -> Iterator[Doubt]:
 
 
 def _bottleneck(stage: Stage, check: SelfCheck) -> Doubt:
-    if check.cpu_percent >= _MOSTLY_BUSY_PERCENT:
-        how, advice = "out of CPU", "use LeanHttpUser, or less load"
+    waited = 0.0 if math.isnan(check.waited_percent) else check.waited_percent
+    if check.cpu_percent + waited >= _MOSTLY_BUSY_PERCENT:
+        how = "out of CPU"
+        advice = "use LeanHttpUser, or less load" + (", or a less busy machine" if waited >= _CROWDED_PERCENT else "")
     else:
         how = "held up"
         advice = "user code that computes or blocks holds its loop, or the machine has too much else to do"
-    seen = f"CPU {show_percent(check.cpu_percent)}, its loop late by up to {show_ms(check.lag_ms)}"
+    wait = f" and {show_percent(waited)} of the time without a core" if waited >= _WORTH_TELLING_PERCENT else ""
+    seen = f"CPU {show_percent(check.cpu_percent)}{wait}, its loop late by up to {show_ms(check.lag_ms)}"
     return Doubt(
         f"stage {stage.name!r}: the generator was the bottleneck: {how} in {check.saturated_s} of {check.seconds} s",
         f"{seen}; {noise(check)}; {advice}",

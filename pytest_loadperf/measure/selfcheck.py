@@ -9,14 +9,15 @@ from statistics import fmean
 
 from pytest_loadperf.model import Pulse, SelfCheck
 
-_BUSY_PERCENT = 90.0  # of a core: what is left is too little for answers to be read when they come
+_BUSY_PERCENT = 90.0  # of a second at work, or ready for it: too little is left for reading answers when they come
 _LATE_MS = 100.0  # a loop that was late by this has not looked at answers for so long
 _FEW = 0.1  # of a stage's seconds, and one at least: a ramp's first second, a hiccup of the machine
 
 
 def is_saturated(pulse: Pulse) -> bool:
     """Whether a process of the generator had no time for its users in this second."""
-    return pulse.cpu_percent >= _BUSY_PERCENT or pulse.lag_ms >= _LATE_MS
+    waited = 0.0 if math.isnan(pulse.waited_percent) else pulse.waited_percent
+    return pulse.cpu_percent + waited >= _BUSY_PERCENT or pulse.lag_ms >= _LATE_MS
 
 
 def is_bottleneck(check: SelfCheck) -> bool:
@@ -38,6 +39,7 @@ def self_check(pulses: Sequence[Pulse], began_s: float, ended_s: float, service_
         seconds=len(each),
         saturated_s=sum(any(is_saturated(pulse) for pulse in second) for second in each),
         cpu_percent=fmean(max(pulse.cpu_percent for pulse in second) for second in each),
+        waited_percent=_mean(pulse.waited_percent for second in each for pulse in second),
         lag_ms=max(pulse.lag_ms for second in each for pulse in second),
         steal_percent=_mean(pulse.steal_percent for second in each for pulse in second),
         stalled_percent=_mean(pulse.stalled_percent for second in each for pulse in second),
