@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ import pytest
 from projects import Project
 
 pytest_plugins = ["pytester"]
+
+os.environ.pop("PYTHONUNBUFFERED", None)  # where it is set, no test would miss a flush
 
 ANSWERING = Path(__file__).with_name("answering.py")
 

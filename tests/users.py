@@ -81,7 +81,7 @@ class Dying(FastHttpUser):
     @task
     def ask(self) -> None:
         self.client.get("/anything", name="ask")
-        print("these are my last words", flush=True)
+        print("these are my last words")
         os._exit(9)
 
 

@@ -24,6 +24,7 @@ def main() -> NoReturn:
     """Read a plan from standard input, run it, write messages to what was standard output."""
     answers = os.dup(1)
     os.dup2(2, 1)  # what the user's code prints must not stand between the messages
+    sys.stdout = sys.stderr  # which holds no line back: a process that is killed has its last words
     plan = Reader(0).next()
     if isinstance(plan, Plan):
         # A real thread, made before Locust patches threads: it sees a dead parent even while user code holds the loop.
