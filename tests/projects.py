@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 ANSWERING = Path(__file__).with_name("answering.py")
@@ -58,3 +61,11 @@ class Project:
 def python(*arguments: str) -> list[str]:
     """A command line of this Python."""
     return [sys.executable, *arguments]
+
+
+def generators(pid: int) -> Iterator[psutil.Process]:
+    """The load generators below this process."""
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):  # it is gone, or about to
+            if "generator.child" in " ".join(process.cmdline()):
+                yield process

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from projects import Project, python
+from projects import Project, generators, python
 
 LONG = 'long = load(Shopper, Stage("hold", users=2, duration="60s"))\ndef test_long(long): pass\n'
 
@@ -40,10 +40,9 @@ class Running:
     def wait_for_load(self) -> None:
         deadline = time.monotonic() + 120  # another run's load on this machine comes first
         while time.monotonic() < deadline:
-            tree = psutil.Process(self.process.pid).children(recursive=True)
-            if "up to 2 users" in self.output() and any("generator.child" in " ".join(p.cmdline()) for p in tree):
+            if "up to 2 users" in self.output() and any(generators(self.process.pid)):
                 time.sleep(0.5)
-                self.tree = tree
+                self.tree = psutil.Process(self.process.pid).children(recursive=True)
                 return
             time.sleep(0.05)
         raise TimeoutError(self.output())
@@ -85,7 +84,7 @@ def test_nothing_lives_on_when_pytest_is_killed(running: Running) -> None:
 
 
 def test_a_killed_generator_is_an_error_of_the_test_within_two_seconds(running: Running) -> None:
-    (child,) = [process for process in running.tree if "generator.child" in " ".join(process.cmdline())]
+    (child,) = generators(running.process.pid)
     child.kill()
     killed = time.monotonic()
     assert running.process.wait(timeout=10) == pytest.ExitCode.TESTS_FAILED

@@ -58,6 +58,7 @@ class Progress:
         with self.visible():
             self._reporter.ensure_newline()
             self._reporter.write_line(line)
+            self._reporter.flush()  # CI reads a pipe, which holds lines back until it has kilobytes of them
 
     @contextmanager
     def visible(self) -> Iterator[None]:
