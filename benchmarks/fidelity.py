@@ -7,7 +7,6 @@ socket in a thread: what that adds is the machine's, not the generator's.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import socket
@@ -17,6 +16,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+from benchmarks.figures import asked, write
 
 SERVER = Path(__file__).parents[1] / "tests" / "answering.py"
 USERS = 50
@@ -142,18 +143,14 @@ def compared(kind: str, truth: list[float], measured_ms: list[float]) -> list[di
 
 def main() -> None:
     """Measure, print, and write the figures as JSON where that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--quick", action="store_true", help="10 s instead of 30 s")
-    options = parser.parse_args()
+    options = asked(__doc__, "10 s instead of 30 s")
     rows = measure(10 if options.quick else 30)
     print("                     server's log    measured  difference     allowed")
     for found in rows:
         columns = ("logged_ms", "measured_ms", "difference_ms", "allowed_ms")
         numbers = "  ".join(f"{found[column]:7.3f} ms" for column in columns)
         print(f"{found['user']:14} p{found['percentile']}    {numbers}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ and the same tests without a load, as what pytest itself takes.
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
+
+from benchmarks.figures import asked, write
 
 STAGE_S = 10
 TARGET_S = 2.5
@@ -73,16 +73,12 @@ def measure(rounds: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, and write the figures as JSON where that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--quick", action="store_true", help="one round instead of five")
-    options = parser.parse_args()
+    options = asked(__doc__, "one round instead of five")
     figures = measure(1 if options.quick else 5)
     print(f"a run with one stage of {STAGE_S} s  {figures['with_load_s']:6.2f} s")
     print(f"the same, skipped             {figures['skipped_s']:6.2f} s")
     print(f"beyond the stage              {figures['beyond_the_stage_s']:6.2f} s   (target: at most {TARGET_S:g} s)")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write(options.json, figures)
 
 
 if __name__ == "__main__":

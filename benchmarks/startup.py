@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,6 +9,8 @@ import time
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
+
+from benchmarks.figures import asked, children_cpu_s, write
 
 TARGET_MS = 5.0
 
@@ -30,12 +29,6 @@ def run(folder: Path, plugged: bool) -> Cost:
     began, used = time.perf_counter(), children_cpu_s()
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return Cost((time.perf_counter() - began) * 1000, (children_cpu_s() - used) * 1000)
-
-
-def children_cpu_s() -> float:
-    """Processor seconds of all processes that this one started and waited for."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def measure(pairs: int) -> dict[str, float]:
@@ -63,17 +56,13 @@ def measure(pairs: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, and write the figures as JSON where that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--quick", action="store_true", help="5 pairs instead of 20")
-    options = parser.parse_args()
+    options = asked(__doc__, "5 pairs instead of 20")
     figures = measure(5 if options.quick else 20)
     print(f"with the plugin     {figures['with_ms']:8.1f} ms")
     print(f"-p no:loadperf      {figures['without_ms']:8.1f} ms")
     print(f"median difference   {figures['difference_ms']:8.1f} ms   (target: at most {TARGET_MS:g} ms)")
     print(f"  of processor time {figures['cpu_difference_ms']:8.1f} ms")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write(options.json, figures)
 
 
 if __name__ == "__main__":

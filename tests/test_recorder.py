@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
+
 from pytest_loadperf.generator.recorder import AFTER, Recorder
 
 
@@ -61,11 +63,26 @@ def test_a_window_counts_everything() -> None:
     assert window.histogram.total == 3
 
 
-def test_an_event_that_can_not_be_counted_is_seen_all_the_same() -> None:
-    made, _ = recorder()
-    made.on_request("GET", "/", "slow", 1)
-    assert made.flush() == ()
-    assert made.requests == 1
+def test_answers_that_come_together_are_told_apart_by_when_their_requests_were_sent() -> None:
+    made, clock = recorder()
+    made.begin_stage(101.5)
+    clock.now = 103.0
+    for sent in (102.5, 101.75, 101.25, 100.5, 101.25, 99.0, 102.5, 101.5):
+        made.on_request("GET", "/", (clock.now - sent) * 1000, 1)
+    counted = {(window.second, window.stage): window.requests for window in made.flush()}
+    assert counted == {(0, 0): 2, (1, 0): 2, (1, 1): 2, (2, 1): 2}
+
+
+@pytest.mark.parametrize("time", ["slow", float("nan"), float("inf"), float("-inf"), [1.0]])
+def test_an_event_that_can_not_be_counted_is_seen_all_the_same(time: object) -> None:
+    made, clock = recorder()
+    clock.now = 100.5
+    made.on_request("GET", "/", 1.0, 1)
+    made.on_request("GET", "/", time, 1)
+    made.on_request("GET", "/", 1.0, 1)
+    (window,) = made.flush()
+    assert (window.requests, window.histogram.total, window.bytes) == (2, 2, 2)
+    assert made.requests == 3
 
 
 def test_names_and_errors_are_redacted_before_they_leave() -> None:
