@@ -31,17 +31,19 @@ def load(
     service: str | None = "loadperf_service",
     scope: Scope = "module",
     trials: int = 1,
+    workers: int | None = None,
     abort: str | None = None,
 ) -> Any:
     """A fixture whose value is a LoadResult; the load runs once in its scope.
 
     `user` is a Locust user class, a list of them, or 'locustfile.py[:User]' beside the calling file; `stages` are
     Stages, or one LoadTestShape. `service` names the fixture that gives the addresses (None: the users' own hosts).
-    `abort` stops early: 'failure_rate > 50% for 10s'. Raises UsageFault for what can't be meant.
+    `workers` is the number of processes that run the users, in place of --loadperf-workers. `abort` stops early:
+    'failure_rate > 50% for 10s'. Raises UsageFault for what can't be meant.
     """
     if "__qualname__" in sys._getframe(1).f_locals:
         raise UsageFault("load() stands in the body of a class; a load fixture belongs at the level of the module")
-    spec = ask(user, stages, trials=trials, abort=abort, folder=_callers_folder())
+    spec = ask(user, stages, trials=trials, workers=workers, abort=abort, folder=_callers_folder())
 
     def measure(request: pytest.FixtureRequest, loadperf_session: Loading, **services: RunningService) -> LoadResult:
         return loadperf_session.measure(spec, next(iter(services.values()), None), request)

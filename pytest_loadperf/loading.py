@@ -92,11 +92,12 @@ class Loading:
             guard.check_url(url)
         secrets = tuple(secret for secret in service.secrets if len(secret) >= _HIDDEN_FROM)
         self.secrets.update(secrets)
-        plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale)
+        crew = self._settings.crew(spec.workers)
+        plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale, crew)
         with self._alone():
             record = self._trials(LoadRecord(self._unused(key), name, service.record, (), {}), spec, plan, service)
         shape = plan.shape.name if plan.shape else ""
-        fingerprint = self._memory.fingerprint(spec.plan.stages, shape, service.record, spec.user_names)
+        fingerprint = self._memory.fingerprint(spec.plan.stages, shape, service.record, spec.user_names, crew)
         record = replace(record, fingerprint=fingerprint)
         self.outbox.loads.append(record)
         return LoadResult.of(record)
@@ -197,11 +198,12 @@ class CallLoad:
         name: str | None = None,
         service: str | None = "loadperf_service",
         trials: int = 1,
+        workers: int | None = None,
         abort: str | None = None,
     ) -> LoadResult:
         """Run it now; the arguments are those of load()."""
         folder = Path(sys._getframe(1).f_code.co_filename).resolve().parent
-        spec = ask(user, stages, trials=trials, abort=abort, folder=folder)
+        spec = ask(user, stages, trials=trials, workers=workers, abort=abort, folder=folder)
         nodeid = self._request.node.nodeid
         results = self._loading.results.setdefault(nodeid, [])
         name = name or ("loadperf" if not results else f"loadperf {len(results) + 1}")

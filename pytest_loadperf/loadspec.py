@@ -14,7 +14,7 @@ from typing import Any
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import name_stages
-from pytest_loadperf.plan import Plan, Reference, Stage
+from pytest_loadperf.plan import Crew, Plan, Reference, Stage
 from pytest_loadperf.quantity import duration_s
 
 _USER = ("locust.user.users", "User")
@@ -51,6 +51,7 @@ class LoadSpec:
     plan: Plan  # without addresses
     trials: int = 1
     abort: AbortRule | None = None
+    workers: int | None = None  # None leaves it to the options
 
     @property
     def user_names(self) -> tuple[str, ...]:
@@ -60,7 +61,12 @@ class LoadSpec:
         return tuple(reference.name for reference in self.plan.users)
 
     def planned(
-        self, urls: tuple[str, ...], allowed_hosts: tuple[str, ...], secrets: tuple[str, ...], scale: float | None
+        self,
+        urls: tuple[str, ...],
+        allowed_hosts: tuple[str, ...],
+        secrets: tuple[str, ...],
+        scale: float | None,
+        crew: Crew | None = None,
     ) -> Plan:
         """The plan for the generator."""
         stages = self.plan.stages if scale is None else tuple(stage.scaled(scale) for stage in self.plan.stages)
@@ -72,15 +78,22 @@ class LoadSpec:
             allowed_hosts=allowed_hosts,
             secrets=secrets,
             sys_path=tuple(sys.path),
+            crew=crew,
         )
 
 
 def ask(
-    user: Any, stages: Iterable[Any], *, trials: int = 1, abort: str | None = None, folder: Path = Path()
+    user: Any,
+    stages: Iterable[Any],
+    *,
+    trials: int = 1,
+    workers: int | None = None,
+    abort: str | None = None,
+    folder: Path = Path(),
 ) -> LoadSpec:
     """Check what load() was given, all faults at once; a relative locustfile starts at `folder`."""
     given = list(stages)
-    faults = list(_faults(user, given, trials, folder))
+    faults = [*_faults(user, given, folder), *_number_faults(trials=trials, workers=1 if workers is None else workers)]
     if faults:
         raise UsageFault("load(): " + "; ".join(faults))
     rule = AbortRule.parse(abort) if abort is not None else None
@@ -93,7 +106,7 @@ def ask(
         plan = replace(plan, locustfile=str((folder / file).resolve()), locustfile_user=name)
     else:
         plan = replace(plan, users=tuple(_reference(one) for one in _listed(user)))
-    return LoadSpec(plan, trials, rule)
+    return LoadSpec(plan, trials, rule, workers)
 
 
 def _listed(user: Any) -> list[Any]:
@@ -105,7 +118,7 @@ def _split(locustfile: str) -> tuple[str, str | None]:
     return (file, name) if colon and file.endswith(".py") else (locustfile, None)
 
 
-def _faults(user: Any, stages: list[Any], trials: Any, folder: Path) -> Iterator[str]:
+def _faults(user: Any, stages: list[Any], folder: Path) -> Iterator[str]:
     if isinstance(user, str):
         yield from _file_faults(folder / _split(user)[0])
     else:
@@ -127,8 +140,12 @@ def _faults(user: Any, stages: list[Any], trials: Any, folder: Path) -> Iterator
     yield from _ramp_faults([stage for stage in stages if isinstance(stage, Stage)])
     if stages and not shapes and not any(stage.measured for stage in stages):
         yield "every stage is unmeasured, so there would be nothing to judge"
-    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
-        yield f"trials is {trials!r}; expected a whole number from 1"
+
+
+def _number_faults(**numbers: Any) -> Iterator[str]:
+    for name, number in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            yield f"{name} is {number!r}; expected a whole number from 1"
 
 
 def _ramp_faults(stages: list[Stage]) -> Iterator[str]:

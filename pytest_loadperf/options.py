@@ -7,6 +7,8 @@ import argparse
 import pytest
 
 BACKENDS = ("auto", "docker", "process")
+MASTER_HOST = "127.0.0.1"
+MASTER_PORT = 5557  # Locust's own
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -30,15 +32,27 @@ def declare(parser: pytest.Parser) -> None:
     add("--loadperf-report", metavar="PATH", help="the HTML report (default: .loadperf/report.html)")
     add("--loadperf-summary", metavar="PATH", help="a Markdown summary (default: $GITHUB_STEP_SUMMARY where set)")
     add("--loadperf-scale", metavar="FACTOR", type=_scale, help="shrink every stage: a smoke run, nothing judged")
+    add("--loadperf-workers", metavar="N", type=count, help="run the users in so many processes of this machine")
+    add(
+        "--loadperf-master",
+        metavar="ADDRESS",
+        type=address,
+        help="where to listen for workers from elsewhere: HOST:PORT, HOST or :PORT (default: 127.0.0.1:5557)",
+    )
+    add("--loadperf-expect-workers", metavar="N", type=count, help="wait for so many workers from elsewhere")
     add("--loadperf-keep-service", action="store_true", help="leave the service up, and say how to remove it")
     for name, what in (
         ("backend", "where services run: auto, docker or process"),
         ("history", "directory or fsspec URL that keeps the runs"),
         ("baseline", "branch, tag or run id to compare with"),
+        ("workers", "in how many processes of this machine the users run"),
+        ("master", "where to listen for workers from elsewhere"),
+        ("expect_workers", "how many workers from elsewhere to wait for"),
         ("report", "path of the HTML report"),
         ("summary", "path of the Markdown summary"),
     ):
-        parser.addini(f"loadperf_{name}", f"{what} (as --loadperf-{name})", default="")
+        option = "--loadperf-" + name.replace("_", "-")
+        parser.addini(f"loadperf_{name}", f"{what} (as {option})", default="")
     parser.addini("loadperf_allow_host", "hosts that may be loaded (as --loadperf-allow-host)", type="args", default=[])
 
 
@@ -47,6 +61,21 @@ def backend(text: str) -> str:
     if text not in BACKENDS:
         raise argparse.ArgumentTypeError(f"{text!r} is no backend; expected auto, docker or process")
     return text
+
+
+def count(text: str) -> int:
+    """A number of workers."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; expected a whole number from 1")
+    return int(text)
+
+
+def address(text: str) -> tuple[str, int]:
+    """Host and port of 'HOST:PORT', 'HOST' or ':PORT'."""
+    host, _, port = text.rpartition(":") if ":" in text else (text, ":", str(MASTER_PORT))
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; expected HOST:PORT, HOST or :PORT")
+    return host or MASTER_HOST, int(port)
 
 
 def _url(text: str) -> str:

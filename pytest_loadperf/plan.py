@@ -113,6 +113,22 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Crew:
+    """Who runs the users where the generator does not do it itself: workers, of which it is the master."""
+
+    local: int = 0  # processes that the generator starts
+    joined: int = 0  # workers that join it from elsewhere
+    host: str = "127.0.0.1"  # where it listens for them
+    port: int = 0  # any that is free
+    root: str = ""  # the folder that a worker with code of its own has in its image
+
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return self.local + self.joined
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that one run of the generator needs to know."""
 
@@ -127,3 +143,4 @@ class Plan:
     secrets: tuple[str, ...] = ()  # what no name or text may show
     scale: float = 1.0  # of a shape: so much of its users, and of its time
     answer_wait_s: float = 10.0  # how long after the last stage an answer is still waited for
+    crew: Crew | None = None

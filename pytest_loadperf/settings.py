@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import pytest
 
 from pytest_loadperf import options
+from pytest_loadperf.plan import Crew
 
+T = TypeVar("T")
 Backend = Literal["auto", "docker", "process"]
 
 
@@ -30,6 +33,19 @@ class LoadperfConfig:
     summary: Path | None = None
     scale: float | None = None
     keep_service: bool = False
+    workers: int | None = None  # processes of this machine
+    master: tuple[str, int] | None = None  # where workers from elsewhere are listened for
+    expect_workers: int = 0  # from elsewhere
+
+    def crew(self, workers: int | None) -> Crew | None:
+        """Who runs the users of a load that asks for so many workers; None for the generator itself."""
+        local = workers or self.workers or (0 if self.expect_workers else 1)
+        if self.expect_workers == 0 and local == 1:
+            return None
+        if self.expect_workers == 0:
+            return Crew(local)
+        host, port = self.master or (options.MASTER_HOST, options.MASTER_PORT)
+        return Crew(local, self.expect_workers, host, port, str(self.rootpath.resolve()))
 
 
 def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
@@ -39,10 +55,18 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         return config.getoption(f"loadperf_{name}") or config.getini(f"loadperf_{name}") or None
 
     summary = given("summary") or environ.get("GITHUB_STEP_SUMMARY") or None
-    try:
-        backend = cast(Backend, options.backend(given("backend") or "auto"))
-    except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"loadperf_backend in {config.inipath}: {error}") from None
+
+    def parsed(name: str, parse: Callable[[str], T]) -> T | None:
+        value = given(name)
+        try:
+            return parse(value) if isinstance(value, str) else value
+        except argparse.ArgumentTypeError as error:
+            raise pytest.UsageError(f"loadperf_{name} in {config.inipath}: {error}") from None
+
+    backend = cast(Backend, parsed("backend", options.backend) or "auto")
+    master, expect_workers = parsed("master", options.address), parsed("expect_workers", options.count) or 0
+    if master is not None and not expect_workers:
+        raise pytest.UsageError("--loadperf-master needs --loadperf-expect-workers N: how many workers to wait for")
     return LoadperfConfig(
         rootpath=config.rootpath,
         backend=backend,
@@ -56,4 +80,7 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         summary=config.rootpath / summary if summary else None,
         scale=config.getoption("loadperf_scale"),
         keep_service=config.getoption("loadperf_keep_service"),
+        workers=parsed("workers", options.count),
+        master=master,
+        expect_workers=expect_workers,
     )

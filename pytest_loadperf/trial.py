@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import Generator, launched
-from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan
+from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan, Waiting
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.measure.selfcheck import self_check
 from pytest_loadperf.measure.summary import summarise
@@ -22,6 +22,9 @@ from pytest_loadperf.service.running import RunningService
 
 class Watcher(Protocol):
     """Sees the load as it runs."""
+
+    def waiting(self, text: str) -> None:
+        """The load has not begun; what it waits for."""
 
     def stage(self, name: str, asked: Stage | None) -> None:
         """A stage begins; None is a shape's."""
@@ -57,6 +60,8 @@ class TrialRun:
             for message in generator.messages():
                 if isinstance(message, Began):
                     self._samples = sampling.enter_context(self._service.sampling(message.monotonic_s))
+                elif isinstance(message, Waiting):
+                    self._watcher.waiting(message.text)
                 elif isinstance(message, StageBegan):
                     self._begin_stage(message)
                 elif isinstance(message, Second):
@@ -121,15 +126,16 @@ class TrialRun:
 def _check_counts(end: End, windows: Iterable[Window], plan: Plan) -> None:
     """Locust swallows what listeners raise, so a lost count would otherwise go unseen."""
     held = [sum(window.requests for window in windows), sum(window.failures for window in windows)]
-    told = [end.requests + end.unanswered, end.failures + end.unanswered]
+    besides = (end.unanswered + end.unchecked_requests, end.unanswered + end.unchecked_failures)
+    told = [end.requests + besides[0], end.failures + besides[1]]
     if held != told or (end.requests, end.failures) != (end.locust_requests, end.locust_failures):
         raise GeneratorError(
             f"the counts do not agree: {end.requests} requests and {end.failures} failures were seen, Locust counted "
-            f"{end.locust_requests} and {end.locust_failures}, and {held[0] - end.unanswered} and "
-            f"{held[1] - end.unanswered} were measured. This result can't be trusted; the likely cause is user code "
+            f"{end.locust_requests} and {end.locust_failures}, and {held[0] - besides[0]} and "
+            f"{held[1] - besides[1]} were measured. This result can't be trusted; the likely cause is user code "
             "that fires a request event with unusual arguments, such as a response_time that is no number"
         )
-    if end.requests == 0:
+    if held[0] == end.unanswered:
         raised = "".join(f"; user code raised {text} ({count} times)" for text, count in end.user_errors.items())
         where = ", ".join(redact(url) for url in plan.urls) or "the users' own hosts"
         raise GeneratorError(f"no request was answered in the whole load of {where}{raised}. There is nothing to judge")
@@ -140,6 +146,7 @@ def _generator_record(end: End) -> GeneratorRecord:
         requests=end.requests,
         unfinished_users=end.unfinished_users,
         user_errors=end.user_errors,
+        lost_workers=end.lost_workers,
     )
 
 

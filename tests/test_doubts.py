@@ -36,8 +36,23 @@ def test_a_generator_out_of_cpu_is_a_doubt_with_the_machine_beside_it() -> None:
     assert said(load(generator=SATURATED)) == [
         "stage 'rush': the generator was the bottleneck: out of CPU in 9 of 15 s; CPU 81.5% and 12% of the time "
         "without a core, its loop late by up to 140 ms; machine: steal 3%, other processes 41%, waiting for memory 0%; "
-        "use LeanHttpUser, or less load, or a less busy machine"
+        "use LeanHttpUser, more workers (--loadperf-workers), or less load, or a less busy machine"
     ]
+
+
+def test_a_lost_worker_is_a_doubt_about_all_stages() -> None:
+    record = load()
+    lost = "worker 2 (pid 123) was lost 7 s into the load: it was killed by SIGKILL"
+    (trial,) = record.trials
+    record = replace(record, trials=(replace(trial, generator=replace(trial.generator, lost_workers=(lost,))),))
+    for found in (doubts(record), doubts(record, "warm-up")):
+        assert [str(doubt) for doubt in found] == [
+            f"{lost}; what it measured in its last second is missing, and the others took over its users; look for "
+            "what ended it: its machine's memory, a network that broke, user code"
+        ]
+        assert found[0].blames_generator
+    twice = replace(record, trials=record.trials * 2)
+    assert said(twice)[1].startswith(f"trial 2: {lost}")
 
 
 def test_a_generator_that_is_held_up_is_a_doubt_of_another_kind() -> None:

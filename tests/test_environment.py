@@ -11,7 +11,7 @@ import pytest
 
 from pytest_loadperf.history.environment import ci_url, commit, cpu_quota, load_fingerprint, machine, versions
 from pytest_loadperf.model import ServiceRecord
-from pytest_loadperf.plan import Stage
+from pytest_loadperf.plan import Crew, Stage
 
 CI = [
     "BRANCH_NAME",
@@ -157,8 +157,14 @@ def test_a_fingerprint_holds_the_machine_the_tools_the_stages_and_the_service() 
         "users": "Shopper, Admin",
         "stages": "warm-up: 10 users for 5 s, not measured; rush: 100 users at 20/s for 90 s",
         "service": "docker 27",
+        "workers": "none",
         "limits": "cpus 1, memory 512m",
     }
+
+
+@pytest.mark.parametrize(("crew", "told"), [(Crew(4), "4 here"), (Crew(2, 6), "2 here, 6 from elsewhere")])
+def test_a_fingerprint_tells_how_many_workers_there_were(crew: Crew, told: str) -> None:
+    assert load_fingerprint({}, {}, STAGES, None, SERVICE, [], crew)["workers"] == told
 
 
 def test_a_fingerprint_names_what_is_not_known_and_a_shape_instead_of_stages() -> None:

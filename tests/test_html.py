@@ -151,7 +151,8 @@ class TestLoads:
         text = page(records.run(0, [records.load("rush_hour", replace(trial, stages=stages, generator=trouble))])).text
         assert (
             "In doubt: stage 'rush': the generator was the bottleneck: out of CPU in 9 of 15 s; CPU 99.2%, its loop "
-            "late by up to 140 ms; machine: steal 3%; use LeanHttpUser, or less load" in text
+            "late by up to 140 ms; machine: steal 3%; use LeanHttpUser, more workers (--loadperf-workers), or less load"
+            in text
         )
         assert "3 users were still busy when the wait for the last answers ended." in text
         assert "7 KeyError: 'id'" in text

@@ -26,13 +26,19 @@ LEAN = {f"generator/{path.name}" for path in (PACKAGE / "generator").glob("lean*
 CHILD = LEAN | {
     "generator/arrivals.py",
     "generator/child.py",
+    "generator/gathering.py",
     "generator/load.py",
+    "generator/master.py",
     "generator/meter.py",
     "generator/patience.py",
     "generator/prepare.py",
+    "generator/running.py",
     "generator/stages.py",
     "generator/unanswered.py",
     "generator/users.py",
+    "generator/wire.py",
+    "generator/worker.py",
+    "generator/workers.py",
 }
 
 # One owner for each third-party package; an entry that ends in a slash is a whole room.
@@ -44,6 +50,7 @@ OWNERS = {
     "locust": CHILD,
     "gevent": CHILD,
     "geventhttpclient": CHILD,
+    "zmq": {"generator/patience.py"},
     "fsspec": {"history/store.py"},
     "pandas": {"report/trend.py", "history/frame.py"},
     "jinja2": {"report/html.py"},
@@ -154,7 +161,7 @@ def test_a_module_imports_only_what_its_room_owns(path: Path) -> None:
 
 def test_every_dependency_has_an_owner(project: dict[str, Any]) -> None:
     declared = {re.split(r"\W", requirement)[0] for requirement in project["dependencies"]}
-    brought_by_these = {"brotli", "charset_normalizer", "gevent", "geventhttpclient", "markupsafe"}
+    brought_by_these = {"brotli", "charset_normalizer", "gevent", "geventhttpclient", "markupsafe", "zmq"}
     assert set(OWNERS) == declared | brought_by_these | {"xdist"}
 
 

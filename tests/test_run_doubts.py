@@ -64,7 +64,7 @@ def test_a_generator_out_of_cpu_makes_verdicts_inconclusive(project: Project) ->
     result.stdout.re_match_lines(
         [
             r"  in doubt: stage 'rush': the generator was the bottleneck: out of CPU in [23] of 3 s; CPU \d.*, its "
-            r"loop late .*; machine: .*; use LeanHttpUser, or less load",
+            r"loop late .*; machine: .*; use LeanHttpUser, more workers",
             r"  inconclusive  burning  p95 < 10s +[\d.]+ ms +\(stage 'rush': the generator was the bottleneck",
             r"  inconclusive  burning  p50 < 1ms",
             r"  inconclusive  burning  failure_rate < 1%",

@@ -23,6 +23,9 @@ class Watch:
         self.stages: list[str | None] = []
         self.seconds: list[tuple[int, int]] = []
 
+    def waiting(self, text: str) -> None:
+        raise AssertionError(text)
+
     def stage(self, name: str, asked: Stage | None) -> None:
         self.stages.append(name)
 

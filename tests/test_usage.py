@@ -95,6 +95,12 @@ def test_a_fallback_has_to_be_a_service(project: Project) -> None:
         (["--loadperf-url", "localhost:80"], "'localhost:80'; expected an address such as 'http://127.0.0.1:8000'"),
         (["--loadperf-url", "http://"], "'http://'; expected an address such as 'http://127.0.0.1:8000'"),
         (["--loadperf-scale", "2"], "'2' is no scale; expected more than 0 and at most 1, such as 0.1"),
+        (["--loadperf-workers", "0"], "'0' is no number of workers; expected a whole number from 1"),
+        (["--loadperf-master", "there:http"], "'there:http' is no address; expected HOST:PORT, HOST or :PORT"),
+        (
+            ["--loadperf-master", "0.0.0.0"],
+            "--loadperf-master needs --loadperf-expect-workers N: how many workers to wait for",
+        ),
         (["--loadperf-scale", "half"], "'half' is no scale; expected more than 0 and at most 1, such as 0.1"),
     ],
 )

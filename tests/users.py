@@ -7,6 +7,7 @@ import sys
 import time
 
 from locust import FastHttpUser, HttpUser, LoadTestShape, User, constant, events, task
+from locust.env import Environment
 
 
 class Fast(FastHttpUser):
@@ -120,3 +121,23 @@ class Wave(LoadTestShape):
         if run_time < 1:
             return 2, 2
         return (5, 5) if run_time < 2 else None
+
+
+class Secretive(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def ask(self) -> None:
+        self.client.get("/status/500/gar-geheim")
+        raise ValueError("gar-geheim")
+
+
+class Unmade(FastHttpUser):
+    """It can't be made where the users run."""
+
+    def __init__(self, environment: Environment) -> None:
+        raise RuntimeError("this user cannot be made")
+
+    @task
+    def ask(self) -> None:
+        self.client.get("/anything")

@@ -7,7 +7,9 @@ arrival waits. The wait counts: the latency of a task's first request begins whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -29,8 +31,10 @@ _GROWTH = 0.1  # and grows by this share of itself, so that a burst does not wai
 class Arrivals:
     """Hands arrivals to users from the first stage of the open model until `release`."""
 
-    def __init__(self, ask_users: Callable[[int], None]) -> None:
+    def __init__(self, ask_users: Callable[[int], None], index: int = 0, processes: int = 1) -> None:
         self._ask_users = ask_users
+        self._index = index  # of so many processes, which make an arrival in turn
+        self._processes = processes
         self._queue: SimpleQueue[float | None] = SimpleQueue()
         self._free = 0  # users that wait for an arrival
         self._asked_users = 0
@@ -39,13 +43,14 @@ class Arrivals:
         _take_before_tasks(self)
 
     def run(self, stage: Stage, users: int, began: float, stopping: Event) -> ArrivalRecord:
-        """Make every arrival of a stage due at its moment; `users` is how many there are already."""
-        schedule, most = stage.schedule, stage.most_users
+        """Make this process's arrivals of a stage due at their moments; `users` is how many it has already."""
+        schedule, most = stage.schedule, math.ceil(stage.most_users / self._processes)
         assert schedule is not None
         self._late, self.active = Histogram(), True
-        self._grow(min(most, max(users, round(schedule.start_rate * _FIRST_USERS_S) + 1)))
+        first = schedule.start_rate * _FIRST_USERS_S / self._processes
+        self._grow(min(most, max(users, round(first) + 1)))
         due = 0
-        for after_s in schedule.due():
+        for after_s in islice(schedule.due(), self._index, None, self._processes):
             ahead = began + after_s - monotonic()
             if ahead > 0 and stopping.wait(ahead):
                 break

@@ -1,9 +1,8 @@
-"""The generator's process: imports Locust (which patches this process, and no other), runs a plan, reports windows."""
+"""A process of the generator: imports Locust (which patches this process, and no other) and runs a plan or its part."""
 
 from __future__ import annotations
 
 import _thread
-import gc
 import os
 import resource
 import sys
@@ -12,8 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
-from pytest_loadperf.errors import HostRefused, LoadperfError
-from pytest_loadperf.generator.protocol import Failed, Message, Reader, send
+from pytest_loadperf.generator.local_workers import LocalWorkers
+from pytest_loadperf.generator.protocol import Failed, Join, Message, Reader, send
 from pytest_loadperf.plan import Plan
 
 PARENT_GONE = 3  # exit status
@@ -21,18 +20,21 @@ _OPEN_FILES = 10_000
 
 
 def main() -> NoReturn:
-    """Read a plan from standard input, run it, write messages to what was standard output."""
+    """Read from standard input what to be, the generator or a worker; write messages to what was standard output."""
     answers = os.dup(1)
     os.dup2(2, 1)  # what the user's code prints must not stand between the messages
     sys.stdout = sys.stderr  # which holds no line back: a process that is killed has its last words
-    plan = Reader(0).next()
-    if isinstance(plan, Plan):
-        # A real thread, made before Locust patches threads: it sees a dead parent even while user code holds the loop.
-        stops: list[Callable[[], None]] = []
-        _thread.start_new_thread(_watch_parent, (stops,))
-        _run(plan, partial(send, answers), stops)
+    asked = Reader(0).next()
+    # A real thread, made before Locust patches threads: it sees a dead parent even while user code holds the loop.
+    stops: list[Callable[[], None]] = []
+    _thread.start_new_thread(_watch_parent, (stops,))
+    status = 0
+    if isinstance(asked, Plan):
+        _generate(asked, partial(send, answers), stops)
+    elif isinstance(asked, Join):
+        status = _work(asked, answers)
     sys.stderr.flush()
-    os._exit(0)  # threads and greenlets of the user's code do not keep a finished generator alive
+    os._exit(status)  # threads and greenlets of the user's code do not keep a finished generator alive
 
 
 def _watch_parent(stops: list[Callable[[], None]]) -> None:
@@ -43,26 +45,36 @@ def _watch_parent(stops: list[Callable[[], None]]) -> None:
     os._exit(PARENT_GONE)
 
 
-def _run(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[[], None]]) -> None:
-    os.environ.pop("LOCUST_SKIP_MONKEY_PATCH", None)  # here it has to patch, whatever the user's shell says
+def _generate(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[[], None]]) -> None:
+    workers = LocalWorkers(plan.crew.local if plan.crew else 0)  # which begin to import at once
     sys.path[:] = plan.sys_path
-    _raise_open_files()
+    _make_ready()
     try:
         import locust  # noqa: F401 # patches this process; nothing of ours that uses sockets comes before it
 
         from pytest_loadperf.generator.load import Load
 
-        load = Load(plan, tell)
+        load = Load(plan, tell, workers)
         stops.append(load.stop)
-        gc.collect()
-        gc.freeze()  # all that is imported stays: without this the collector looks through it again and again
         load.run()
     except BrokenPipeError:
         os._exit(PARENT_GONE)
-    except HostRefused as refused:
-        tell(Failed("refused", str(refused)))
     except BaseException as error:  # whatever the user's code raises at import, SystemExit included
-        tell(Failed("error", _told(error)))
+        tell(Failed.of(error))
+
+
+def _work(join: Join, answers: int) -> int:
+    _make_ready()
+    import locust  # noqa: F401 # as above
+
+    from pytest_loadperf.generator.worker import Worker
+
+    return Worker(join, lambda line: os.write(answers, f"{line}\n".encode())).run()
+
+
+def _make_ready() -> None:
+    os.environ.pop("LOCUST_SKIP_MONKEY_PATCH", None)  # here it has to patch, whatever the user's shell says
+    _raise_open_files()
 
 
 def _raise_open_files() -> None:
@@ -72,11 +84,3 @@ def _raise_open_files() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _told(error: BaseException) -> str:
-    import traceback
-
-    if isinstance(error, LoadperfError):
-        return str(error)
-    return "".join(traceback.format_exception(error)).rstrip()

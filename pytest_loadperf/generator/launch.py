@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import IO
 
 from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.protocol import End, Failed, Message, Reader, send
+from pytest_loadperf.generator.start import command, end, how_ended
 from pytest_loadperf.plan import Plan
 from pytest_loadperf.redact import redact
 
 _SILENCE_S = 60.0  # it tells something every second unless user code holds its loop
 _LOOK_S = 0.5
 _LAST_WORDS = 4000  # bytes
-# The package is found wherever pytest found it, without a PYTHONPATH that the user's own subprocesses would inherit.
-_START = "import sys; sys.path.insert(0, {path!r}); from pytest_loadperf.generator.child import main; main()"
 
 
 class Generator:
@@ -70,8 +67,7 @@ class Generator:
         os.write(self._process.stdin.fileno(), b"s")
 
     def _died(self) -> str:
-        status = self._process.wait()
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
+        how = how_ended(self._process.wait())
         return f"the load generator (pid {self.pid}) {how} before the load ended; there is no result to judge"
 
     def _failed(self, failed: Failed) -> Exception:
@@ -101,7 +97,7 @@ def launched(plan: Plan) -> Iterator[Generator]:
     """A generator that runs the plan; gone, whatever happens, when the context ends."""
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START.format(path=str(Path(__file__).parents[2]))],
+            command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=words,
@@ -115,15 +111,4 @@ def launched(plan: Plan) -> Iterator[Generator]:
             yield generator
             sys.stderr.write(generator.last_words())  # where pytest shows it with a test that fails
         finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=2)
-    with suppress(ProcessLookupError, PermissionError):  # what user code started in it, and itself if it hangs
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+            end(process)

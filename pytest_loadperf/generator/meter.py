@@ -1,4 +1,4 @@
-"""Measures in the process that runs the users: what they request, and every second how that process itself fares."""
+"""Measures in a process of the generator: what its users request, and every second how the process itself fares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from time import monotonic
 
 import gevent
 from gevent import Greenlet
-from locust.runners import Runner
 
 from pytest_loadperf.generator.protocol import Second
 from pytest_loadperf.generator.pulse import PulseMeter
@@ -19,9 +18,9 @@ _FOLD_S = 0.1
 class Meter:
     """Folds requests often, and tells about every second; time is the monotonic clock's, since `begin`."""
 
-    def __init__(self, recorder: Recorder, runner: Runner, tell: Callable[[Second], None]) -> None:
+    def __init__(self, recorder: Recorder, count_users: Callable[[], int], tell: Callable[[Second], None]) -> None:
         self._recorder = recorder
-        self._runner = runner
+        self._count_users = count_users
         self._tell = tell
         self._most_users = 0
         self._late_s = 0.0  # the longest that the loop was, in this second
@@ -40,7 +39,7 @@ class Meter:
         """Tell what is left to tell."""
         if self._greenlet is not None:
             self._greenlet.kill()
-        self._tell(self._second())
+            self._tell(self._second())
 
     def _run(self) -> None:
         told = self._began
@@ -49,7 +48,7 @@ class Meter:
             gevent.sleep(_FOLD_S)
             now = monotonic()
             self._late_s = max(self._late_s, now - slept - _FOLD_S)
-            users = self._runner.user_count
+            users = self._count_users()
             self._most_users = max(self._most_users, users)
             self._recorder.see_users(users)
             self._recorder.fold()
@@ -61,4 +60,4 @@ class Meter:
         at_s = monotonic() - self._began
         pulse = self._pulses.take(at_s, self._late_s)
         most, self._most_users, self._late_s = self._most_users, 0, 0.0
-        return Second(at_s, self._runner.user_count, most, self._recorder.flush(), (pulse,))
+        return Second(at_s, self._count_users(), most, self._recorder.flush(), (pulse,))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,11 @@ from locust.stats import RequestStats
 from locust.user.task import LOCUST_STATE_STOPPING
 from locust.user.users import PytestUser
 
-from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.errors import GeneratorError, HostRefused
+from pytest_loadperf.generator.master import Master
 from pytest_loadperf.generator.patience import PatientRunner
 from pytest_loadperf.generator.users import load_users, spread
+from pytest_loadperf.guard import HostGuard, guard_sockets
 from pytest_loadperf.plan import Plan
 
 
@@ -49,7 +52,7 @@ class Prepared:
     """What a load is run with."""
 
     environment: Environment
-    runner: PatientRunner
+    runner: PatientRunner | Master
     shape: LoadTestShape | None
     counts: Counts
 
@@ -62,8 +65,34 @@ class Prepared:
             handlers.append(_leave_when_asked)
 
 
-def prepare(plan: Plan) -> Prepared:
-    """The users, the environment and the runner of a plan."""
+@dataclass(frozen=True)
+class Role:
+    """What a process is for Locust: alone, a master, or a worker."""
+
+    runner: type[PatientRunner | Master]
+    settings: tuple[Any, ...]  # which that runner takes
+    arguments: tuple[str, ...] = ("--headless",)  # of Locust's command line, which user code may look at
+    first_url: int = 0  # the address that its first user gets
+
+
+def prepare(plan: Plan, role: Role, refuse: Callable[[str], None]) -> Prepared:
+    """The users, the environment and the runner of a plan, behind the guard, which calls `refuse` with a text."""
+    refused: list[str] = []
+
+    def refuse_at_once(text: str) -> None:
+        refused.append(text)
+        refuse(text)
+
+    guard_sockets(HostGuard(plan.allowed_hosts), refuse_at_once)
+    try:
+        return _prepared(plan, role)
+    except Exception:
+        if refused:  # the user's module asked a host that it may not
+            raise HostRefused(refused[0]) from None
+        raise
+
+
+def _prepared(plan: Plan, role: Role) -> Prepared:
     users, shape = load_users(plan)
     if shape is None and not plan.stages:
         raise GeneratorError(f"{plan.locustfile} holds no LoadTestShape; give load() at least one Stage")
@@ -73,24 +102,28 @@ def prepare(plan: Plan) -> Prepared:
                 f"stages with a rate need users with tasks, which take the arrivals; {user.__name__} is made of a test "
                 "function. Give its stages users= instead"
             )
-    spread(users, plan.urls)
+    spread(users, plan.urls[role.first_url :] + plan.urls[: role.first_url])
     environment = Environment(
         user_classes=users,
         events=locust.events,
         shape_class=shape,
         host=plan.urls[0] if plan.urls else None,
-        parsed_options=_options(plan),
+        parsed_options=_options(plan, role.arguments),
     )
-    environment.stats = counts = Counts()
-    runner = environment._create_runner(PatientRunner, plan.answer_wait_s)
+    environment.stats = counts = Counts()  # before the runner, which holds on to them
+    gc.collect()
+    gc.freeze()  # all that is imported stays: without this the collector looks through it again and again
+    runner = environment._create_runner(role.runner, *role.settings)
+    if shape is not None:
+        shape.runner = runner
     return Prepared(environment, runner, shape, counts)
 
 
-def _options(plan: Plan) -> Namespace:
+def _options(plan: Plan, arguments: Sequence[str]) -> Namespace:
     """Locust's options as its command line would give them, the locustfile's own arguments among them."""
     host = ["--host", plan.urls[0]] if plan.urls else []
     try:
-        options: Namespace = get_parser(default_config_files=[]).parse_args(["--headless", *host])
+        options: Namespace = get_parser(default_config_files=[]).parse_args([*arguments, *host])
     except SystemExit:
         raise GeneratorError(
             "the locustfile's own arguments can't be parsed (what it printed says why); "

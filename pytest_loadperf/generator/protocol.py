@@ -1,4 +1,4 @@
-"""What crosses between pytest and the generator's process: length-framed plain data."""
+"""What crosses the pipes of the generator's processes: length-framed plain data."""
 
 from __future__ import annotations
 
@@ -6,14 +6,34 @@ import json
 import os
 import select
 import struct
+import traceback
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from pytest_loadperf.codec import from_plain, to_plain
+from pytest_loadperf.errors import HostRefused, LoadperfError
 from pytest_loadperf.model import ArrivalRecord, Pulse, Window
 from pytest_loadperf.plan import Plan
 
 _LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True)
+class Join:
+    """In place of a plan: the process is to be a worker of a generator that listens there."""
+
+    host: str
+    port: int
+    number: int | None = None  # of a worker that the generator has started itself
+    folder: str = ""  # where a worker from elsewhere puts the code that it is sent
+    code: str = ""  # the folder in which it has that code already
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The load has not begun yet."""
+
+    text: str  # what it waits for
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,9 @@ class End:
     faults: tuple[str, ...] = ()  # why this is not the load that was asked for
     user_errors: dict[str, int] = field(default_factory=dict)
     arrivals: tuple[ArrivalRecord | None, ...] = ()  # of each stage
+    lost_workers: tuple[str, ...] = ()  # which, when and how
+    unchecked_requests: int = 0  # what the windows hold of workers that could not tell their counts
+    unchecked_failures: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,9 +88,18 @@ class Failed:
     why: Literal["refused", "error"]
     text: str
 
+    @classmethod
+    def of(cls, error: BaseException) -> Failed:
+        """In our words where they say it, else with the traceback through the user's code."""
+        if isinstance(error, HostRefused):
+            return cls("refused", str(error))
+        if isinstance(error, LoadperfError):
+            return cls("error", str(error))
+        return cls("error", "".join(traceback.format_exception(error)).rstrip())
 
-Message = Plan | Began | StageBegan | Second | End | Failed
-_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Plan, Began, StageBegan, Second, End, Failed)}
+
+Message = Plan | Join | Waiting | Began | StageBegan | Second | End | Failed
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 def send(descriptor: int, message: Message) -> None:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_loadperf.generator.names import Names
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import Window
-from pytest_loadperf.redact import redact
 
 AFTER = -1  # the stage of requests that were sent after the last one
-_MOST_ERRORS = 100  # distinct error texts of one load; what comes after counts as one
-_OTHER_ERRORS = "(other errors)"
-_LONGEST_ERROR = 300
-_MOST_ENDPOINTS = 500  # of one load; users who put an id into every URL make one each
-_OTHER_ENDPOINTS = ("", "(other endpoints)")
 # When an answer came, its latency in ms and size as told, what went wrong, and its status.
 _Answer = tuple[float, Any, Any, object, object]
 _Pending = defaultdict[tuple[object, object], list[_Answer]]  # by method and name, as the users call them
-_MEMORY_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(slots=True)
@@ -59,15 +52,13 @@ class Recorder:
     ) -> None:
         self._clock = clock
         self._current = current  # the greenlet that fires an event
-        self._secrets = secrets
+        self._names = Names(secrets)
         self._began = clock()
         self._bounds: list[float] = []  # when each stage began, and at last when the load ended
         self._ended = False
         self._pending: _Pending = defaultdict(list)
         self._cells: defaultdict[tuple[int, int, str, str], _Cell] = defaultdict(_Cell)
         self._users: dict[int, int] = {}  # how many there were in each second
-        self._endpoints: dict[tuple[str, str], tuple[str, str]] = {}  # as counted, by how the users call them
-        self._error_texts: set[str] = set()
         self.requests = 0  # every event, whether it could be counted or not
         self.failures = 0
         self.unanswered = 0  # requests that are in the windows, but that Locust never saw
@@ -119,11 +110,15 @@ class Recorder:
         """So many users run now."""
         self._users[self._second_of(self._clock())] = users
 
+    def users_lately(self, seconds: int = 3) -> dict[int, int]:
+        """How many users there were in each of the last few seconds."""
+        return dict(list(self._users.items())[-seconds:])
+
     def fold(self) -> None:
         """Count what was appended; called often, so that no single call delays the users."""
         pending, self._pending = self._pending, defaultdict(list)
         for (method, name), answers in pending.items():
-            self._sort(answers, self._endpoint(str(method or ""), str(name)))
+            self._sort(answers, self._names.endpoint(str(method or ""), str(name)))
         for cell in self._cells.values():
             cell.count()
 
@@ -144,7 +139,7 @@ class Recorder:
                 cell.status_codes[str(status)] += 1
             if exception:
                 cell.failures += 1
-                cell.errors[self._error_text(exception)] += 1
+                cell.errors[self._names.error(exception)] += 1
 
     def _cell(self, sent: float, endpoint: tuple[str, str]) -> tuple[_Cell, float, float]:
         """The cell of what was sent at that moment, and from when until when it is that one."""
@@ -157,14 +152,6 @@ class Recorder:
 
     def _second_of(self, moment: float) -> int:
         return max(0, int(moment - self._began))
-
-    def _error_text(self, exception: object) -> str:
-        raw = exception if isinstance(exception, str) else repr(exception)
-        text = redact(_MEMORY_ADDRESS.sub("", raw), self._secrets)[:_LONGEST_ERROR]
-        if text not in self._error_texts and len(self._error_texts) >= _MOST_ERRORS:
-            return _OTHER_ERRORS
-        self._error_texts.add(text)
-        return text
 
     def flush(self) -> tuple[Window, ...]:
         """The windows of everything counted since the last flush."""
@@ -189,12 +176,3 @@ class Recorder:
             )
             for (second, stage, method, name), cell in sorted(cells.items())
         )
-
-    def _endpoint(self, method: str, name: str) -> tuple[str, str]:
-        """Method and name as they are counted: without secrets, and no more of them than a report can hold."""
-        known = self._endpoints.get((method, name))
-        if known is None:
-            if len(self._endpoints) >= _MOST_ENDPOINTS:
-                return _OTHER_ENDPOINTS
-            known = self._endpoints[method, name] = (method, redact(name, self._secrets))
-        return known

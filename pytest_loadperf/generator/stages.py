@@ -1,4 +1,4 @@
-"""Runs stages one after the other on Locust's local runner, without restarting users.
+"""Runs stages one after the other on Locust's runner, without restarting users.
 
 Locust's own shape loop blocks while it ramps and then skips the stages whose time has passed; here every stage gets
 its time, counted from one beginning so that it does not drift.
@@ -6,59 +6,51 @@ its time, counted from one beginning so that it does not drift.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
 
 from gevent.event import Event
 from locust import LoadTestShape
-from locust.runners import LocalRunner
+from locust.runners import Runner
 
-from pytest_loadperf.generator.arrivals import Arrivals
-from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Stage
 
 _TICK_S = 1.0  # how often a shape is asked, as Locust does
 
 
 def run_stages(
-    runner: LocalRunner,
+    runner: Runner,
     stages: Sequence[Stage],
-    arrivals: Arrivals | None,
     began: float,
     stopping: Event,
-    announce: Callable[[str, float], None],
-) -> Iterator[ArrivalRecord | None]:
-    """Each stage for its time, or until `stopping` is set; gives what became of its arrivals, where it has some."""
+    begin_stage: Callable[[str, float, Stage | None], None],
+) -> None:
+    """Each stage for its time, or until `stopping` is set; arrivals are made by those that `begin_stage` tells."""
     begins = began
     for stage in stages:
-        announce(stage.name or "", begins)
-        if arrivals is not None and stage.rate is not None:
-            yield arrivals.run(stage, runner.user_count, begins, stopping)
-        else:
-            if arrivals is not None:
-                arrivals.release()
+        begin_stage(stage.name or "", begins, stage)
+        if stage.rate is None:
             users = stage.users or 0
             runner.start(users, stage.spawn_rate or max(users, runner.user_count))
-            stopping.wait(max(0.0, begins + stage.duration_s - monotonic()))
-            yield None
+        stopping.wait(max(0.0, begins + stage.duration_s - monotonic()))
         if stopping.is_set():
             return
         begins += stage.duration_s
 
 
 def run_shape(
-    runner: LocalRunner,
+    runner: Runner,
     shape: LoadTestShape,
     scale: float,
     began: float,
     stopping: Event,
-    announce: Callable[[str, float], None],
+    begin_stage: Callable[[str, float, Stage | None], None],
 ) -> None:
     """A LoadTestShape as one stage: its tick is asked every second until it returns None.
 
     Scaled, it lives through its time faster, and gets a part of the users that it asks for.
     """
-    announce(type(shape).__name__, began)
+    begin_stage(type(shape).__name__, began, None)
     shape.reset_time()
     shape.start_time -= monotonic() - began  # its clock begins with the stage; the shape may reset it
     shape.get_run_time = lambda: (perf_counter() - shape.start_time) / scale  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pytest_loadperf.model import Commit, ServiceRecord
-from pytest_loadperf.plan import Stage
+from pytest_loadperf.plan import Crew, Stage
 from pytest_loadperf.redact import redact
 
 _GIT_TIMEOUT_S = 5.0
@@ -51,6 +51,7 @@ def load_fingerprint(
     shape: str | None,
     service: ServiceRecord,
     users: Sequence[str],
+    crew: Crew | None = None,
 ) -> dict[str, str]:
     """What must be the same for two runs of a load to be compared."""
     return {
@@ -60,6 +61,7 @@ def load_fingerprint(
         "users": ", ".join(users),
         "stages": shape or "; ".join(_in_words(stage) for stage in stages),
         "service": service.backend or service.kind,
+        "workers": "none" if crew is None else _crew_in_words(crew),
         "limits": ", ".join(f"{name} {limit}" for name, limit in sorted(service.limits.items())) or "none",
     }
 
@@ -146,6 +148,10 @@ def _in_words(stage: Stage) -> str:
     ramp = f" at {stage.spawn_rate:g}/s" if stage.spawn_rate else ""
     unmeasured = "" if stage.measured else ", not measured"
     return f"{stage.name}: {stage.size}{ramp} for {stage.duration_s:g} s{unmeasured}"
+
+
+def _crew_in_words(crew: Crew) -> str:
+    return f"{crew.local} here" + (f", {crew.joined} from elsewhere" if crew.joined else "")
 
 
 def _branch_in_ci() -> str | None:

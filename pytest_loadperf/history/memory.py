@@ -9,7 +9,7 @@ from pytest_loadperf.history.store import Store, open_store
 from pytest_loadperf.judge import baseline
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.model import Commit, LoadRecord, RunRecord, ServiceRecord
-from pytest_loadperf.plan import Stage
+from pytest_loadperf.plan import Crew, Stage
 from pytest_loadperf.settings import LoadperfConfig
 
 
@@ -46,10 +46,15 @@ class Memory:
         return environment.versions()
 
     def fingerprint(
-        self, stages: tuple[Stage, ...], shape: str, service: ServiceRecord, users: tuple[str, ...]
+        self,
+        stages: tuple[Stage, ...],
+        shape: str,
+        service: ServiceRecord,
+        users: tuple[str, ...],
+        crew: Crew | None = None,
     ) -> dict[str, str]:
         """Which runs a load may be compared with."""
-        return environment.load_fingerprint(self.machine, self.versions, stages, shape, service, users)
+        return environment.load_fingerprint(self.machine, self.versions, stages, shape, service, users, crew)
 
     def check(self) -> None:
         """Raise HistoryError, before anything is loaded, for a place that can't be written or an unknown baseline."""

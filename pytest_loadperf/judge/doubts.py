@@ -33,7 +33,23 @@ class Doubt:
 
 def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
     """The doubts about the measured stages of a load, or about one stage."""
-    return list(dict.fromkeys(doubt for record in stages_of(load, stage) for doubt in _of_stage(record)))
+    of_stages = (doubt for record in stages_of(load, stage) for doubt in _of_stage(record))
+    return list(dict.fromkeys((*map(_lost, _lost_workers(load)), *of_stages)))
+
+
+def _lost_workers(load: LoadRecord) -> Iterator[str]:
+    for number, trial in enumerate(load.trials, 1):
+        for lost in trial.generator.lost_workers:
+            yield f"trial {number}: {lost}" if len(load.trials) > 1 else lost
+
+
+def _lost(text: str) -> Doubt:
+    return Doubt(
+        text,
+        "what it measured in its last second is missing, and the others took over its users; look for what ended it: "
+        "its machine's memory, a network that broke, user code",
+        blames_generator=True,
+    )
 
 
 def _of_stage(record: StageRecord) -> Iterator[Doubt]:
@@ -47,7 +63,9 @@ def _bottleneck(stage: Stage, check: SelfCheck) -> Doubt:
     waited = 0.0 if math.isnan(check.waited_percent) else check.waited_percent
     if check.cpu_percent + waited >= _MOSTLY_BUSY_PERCENT:
         how = "out of CPU"
-        advice = "use LeanHttpUser, or less load" + (", or a less busy machine" if waited >= _CROWDED_PERCENT else "")
+        advice = "use LeanHttpUser, more workers (--loadperf-workers), or less load"
+        if waited >= _CROWDED_PERCENT:
+            advice += ", or a less busy machine"
     else:
         how = "held up"
         advice = "user code that computes or blocks holds its loop, or the machine has too much else to do"

@@ -100,6 +100,10 @@ class Watcher:
         self._began = self._last_line = time.monotonic()
         self._failures = 0
 
+    def waiting(self, text: str) -> None:
+        """The load has not begun."""
+        self._progress.say(f"{self._title}: {text}")
+
     def stage(self, name: str, asked: Stage | None) -> None:
         """A stage begins; a shape says only as it goes how many users it asks for, and how long."""
         self._close()

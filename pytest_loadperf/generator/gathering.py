@@ -1,0 +1,144 @@
+"""How workers come together: said hello to, looked at, given the plan, and waited for until all are ready."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from time import monotonic
+from urllib.parse import urlsplit
+
+from gevent.event import Event
+
+from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator import shipping, wire
+from pytest_loadperf.generator.local_workers import LocalWorkers
+from pytest_loadperf.generator.master import Master
+from pytest_loadperf.generator.protocol import End, Waiting
+from pytest_loadperf.generator.start import how_ended
+from pytest_loadperf.history.environment import versions
+from pytest_loadperf.plan import Crew, Plan
+from pytest_loadperf.redact import redact
+
+_COME_S = 60.0
+_LOOK_S = 0.05
+_QUIET_S = 2.0  # the first ones come within this time
+_TELL_EVERY_S = 10.0
+_SAME = ("pytest-loadperf", "locust")
+
+
+@dataclass
+class Member:
+    """A worker of the load."""
+
+    number: int
+    name: str
+    local: bool  # started by the generator, which sees when it ends
+    elsewhere: bool  # on another machine
+    client: str = ""  # Locust's name for it, once it is ready
+    end: End | None = None
+    lost: str | None = None  # when and how
+
+
+class Gathering:
+    """Lets in as many workers as were asked for, of the same versions, that see the service where the plan says."""
+
+    def __init__(
+        self, plan: Plan, crew: Crew, runner: Master, processes: LocalWorkers, broken: Callable[[BaseException], None]
+    ) -> None:
+        self._plan = plan
+        self._crew = crew
+        self._runner = runner
+        self._processes = processes
+        self._broken = broken
+        self._joining = itertools.count(crew.local + 1)
+        self._seats: dict[str, int] = {}  # the number of each one that was let in
+        self.members: dict[int, Member] = {}
+        wire.listen(runner, wire.Hello, self._welcome, broken)
+        wire.listen(runner, wire.Ready, self._seat, broken)
+
+    def gather(self, stopping: Event, say: Callable[[Waiting], None]) -> None:
+        """Wait until all are ready; GeneratorError where they are not in a minute."""
+        self._processes.join(_reached_at(self._crew.host), self._runner.port)
+        began = monotonic()
+        tell_at = began + _QUIET_S
+        while len(self._ready()) < self._crew.size and not stopping.wait(_LOOK_S):
+            for number, status in self._processes.ended():
+                name = f"worker {number} (pid {self._processes.pid(number)})"
+                raise GeneratorError(f"{name} {how_ended(status)} before the load began")
+            if monotonic() > began + _COME_S:
+                raise GeneratorError(f"after {_COME_S:g} s there are {self._so_far()}")
+            if monotonic() > tell_at:
+                tell_at += _TELL_EVERY_S
+                say(Waiting(f"waiting for workers: there are {self._so_far()}"))
+
+    def _ready(self) -> list[Member]:
+        return [member for member in self.members.values() if member.client]
+
+    def _so_far(self) -> str:
+        """How many are here, and how the others would come."""
+        ready, crew = self._ready(), self._crew
+        local = sum(member.local for member in ready)
+        parts = [f"{len(ready)} of {crew.size} workers"]
+        if local < crew.local:
+            parts.append(f"{crew.local - local} of this machine are still importing the user's code")
+        if missing := crew.joined - (len(ready) - local):
+            parts.append(
+                f"the generator listens on {crew.host}:{self._runner.port} for {missing} from elsewhere: run "
+                f"`pytest-loadperf worker --master HOST:{self._runner.port}` there, with this machine's name as HOST"
+            )
+        return "; ".join(parts)
+
+    def _welcome(self, node: str, hello: wire.Hello) -> None:
+        number = self._seats.get(node) or hello.number or next(self._joining)
+        if number > self._crew.size:
+            return  # it goes on asking; the next load may want it
+        if reason := self._unfit(hello):
+            wire.tell(self._runner, wire.Refusal(reason), node)
+            raise GeneratorError(reason)
+        self._seats[node] = number
+        plan = replace(self._plan, secrets=(), crew=None)  # what it tells is redacted here
+        files = self._code if hello.wants_code else {}
+        wire.tell(self._runner, wire.Welcome(plan, number, self._crew.size, self._crew.root, files), node)
+        local = hello.number is not None
+        name = f"worker {number} (pid {hello.pid}" + ("" if local else f" on {hello.host}") + ")"
+        self.members.setdefault(number, Member(number, name, local, hello.machine != wire.this_machine()))
+
+    @cached_property
+    def _code(self) -> dict[str, bytes]:
+        return shipping.users_code(self._plan)
+
+    def _seat(self, client: str, ready: wire.Ready) -> None:
+        self.members[ready.number].client = client
+
+    def _unfit(self, hello: wire.Hello) -> str | None:
+        """Why this worker can't be of use."""
+        name, own = f"the worker on {hello.host} (pid {hello.pid})", versions()
+        if any(hello.versions.get(package) != own[package] for package in _SAME):
+            theirs, ours = (
+                " and ".join(f"{package} {there.get(package)}" for package in _SAME) for there in (hello.versions, own)
+            )
+            return f"{name} has {theirs}, this run has {ours}; install the same versions in both places"
+        if hello.network != wire.this_network():
+            for url in filter(_is_loopback, self._plan.urls):
+                return (
+                    f"{redact(url)} is the service's address on this machine only, but {name} is on another one, or in "
+                    "a container. Put service and workers into one network, and give the address that leads to the "
+                    "service there: --loadperf-url, or url_service()"
+                )
+        return None
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _reached_at(host: str) -> str:
+    """Where a worker of this machine finds a master that listens there."""
+    return "127.0.0.1" if host in ("*", "0.0.0.0") else host

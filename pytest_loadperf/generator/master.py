@@ -1,0 +1,88 @@
+"""Locust's master, as this generator drives it."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from gevent import Greenlet
+from locust.env import Environment
+from locust.runners import STATE_MISSING, MasterRunner
+
+from pytest_loadperf.errors import GeneratorError
+
+
+class Master(MasterRunner):
+    """Starts users without waiting for them, hears its workers to their last word, and is stopped by nobody else."""
+
+    def __init__(self, environment: Environment, host: str, port: int) -> None:
+        self.on_stop: Callable[[], None] = lambda: None
+        self.on_broken: Callable[[str], None] = lambda _traceback: None
+        self.reported_requests: Counter[str] = Counter()  # of each worker, as Locust added them to its own
+        self.reported_failures: Counter[str] = Counter()
+        self._ending = False
+        environment.shape_class = None  # it is led from outside; this runner would set its clock back
+        try:
+            super().__init__(environment, host, port)
+        except (SystemExit, Exception) as error:  # Locust exits where the port is taken
+            why = "another program does" if isinstance(error, SystemExit) else str(error)
+            raise GeneratorError(
+                f"the generator can't listen for workers on {host}:{port}: {why}. "
+                "Give --loadperf-master an address of this machine, and a port that is free"
+            ) from None
+        environment.events.worker_report.add_listener(self._count_report)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.server.port)
+
+    def _count_report(self, client_id: str, data: dict[str, Any]) -> None:
+        self.reported_requests[client_id] += data["stats_total"]["num_requests"]
+        self.reported_failures[client_id] += data["stats_total"]["num_failures"]
+
+    def start(self, *arguments: Any, **options: Any) -> None:
+        """Go to another number of users, in a greenlet of its own as Locust's local runner does it."""
+        if self.spawning_greenlet is not None:
+            self.spawning_greenlet.kill(block=True)
+        self.spawning_greenlet = self.greenlet.spawn(super().start, *arguments, **options)
+        self.spawning_greenlet.link_exception(self._tell_broken)
+
+    def _tell_broken(self, spawning: Greenlet) -> None:
+        self.on_broken("".join(traceback.format_exception(*spawning.exc_info)).rstrip())
+
+    def hears(self, client_id: str) -> bool:
+        """Whether a worker gives signs of life."""
+        client = self.clients.get(client_id)
+        return client is not None and client.state != STATE_MISSING
+
+    def go_on_without(self, client_id: str, for_good: bool) -> None:
+        """Give the users of a lost worker to the others; Locust gives it some again if it comes back."""
+        client = self.clients.get(client_id)
+        if client is None or self._users_dispatcher is None:
+            return
+        if for_good:
+            del self.clients[client_id]
+        if self.worker_count:
+            self._users_dispatcher.remove_worker(client)
+            self.start(self.target_user_count, self.spawn_rate)
+
+    def end(self) -> None:
+        """The stages are over: Locust's own events, which on a master come before its workers stop."""
+        self._ending = True
+        if self.spawning_greenlet is not None:
+            self.spawning_greenlet.kill(block=True)
+        self.stop()
+
+    def stop(self, send_stop_to_client: bool = True) -> None:  # noqa: ARG002 # Locust's
+        """Asked for by the user's code, by Locust when no worker is left, or by `end`."""
+        if self._ending:
+            super().stop(send_stop_to_client=False)
+        elif self.worker_count:
+            self.on_stop()
+
+    def quit(self) -> None:
+        """Stop, but go on hearing the workers, whose counts come last."""
+        self.stop()

@@ -1,0 +1,160 @@
+"""A worker's part of one load, from its hello to its account."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from uuid import uuid4
+
+import gevent
+from gevent.event import Event
+from locust.rpc import rpc
+
+from pytest_loadperf.generator import shipping, wire
+from pytest_loadperf.generator.patience import PatientWorkerRunner
+from pytest_loadperf.generator.prepare import Role, prepare
+from pytest_loadperf.generator.protocol import Failed, Join
+from pytest_loadperf.generator.running import Running
+from pytest_loadperf.generator.start import REFUSED
+from pytest_loadperf.history.environment import versions
+from pytest_loadperf.plan import Plan
+
+_ASK_EVERY_MS = 1000  # a master that is about to end may have taken the last hello with it
+
+
+class Worker:
+    """Joins the generator that listens where it was told; `say` tells the one who started it how it goes."""
+
+    def __init__(self, join: Join, say: Callable[[str], object]) -> None:
+        self._join = join
+        self._say = say
+        self._name = f"{socket.gethostname()}_{uuid4().hex}"
+        self._connection = rpc.Client(join.host, join.port, self._name)
+        self._runner: PatientWorkerRunner | None = None
+        self._began = 0.0
+        self._wait_s = 0.0  # for the last answers, unless the generator says otherwise
+        self._over = Event()
+
+    def run(self) -> int:
+        """The exit status of the process."""
+        welcome = self._welcomed()
+        try:
+            if isinstance(welcome, wire.Refusal):
+                self._say(f"refused: {welcome.text}")
+                return REFUSED
+            self._say(f"joined {self._join.host}:{self._join.port} as worker {welcome.number} of {welcome.size}")
+            self._play(welcome)
+        except BaseException as error:  # whatever the user's code raises at import, SystemExit included
+            self._break(error)
+            self._say("the load can't be run; the generator was told why")
+        finally:
+            wire.close(self._runner.client if self._runner else self._connection)
+        return 0
+
+    def _welcomed(self) -> wire.Welcome | wire.Refusal:
+        """Say hello, again and again, until a generator answers."""
+        hello = wire.Hello(
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            machine=wire.this_machine(),
+            network=wire.this_network(),
+            versions=versions(),
+            number=self._join.number,
+            wants_code=bool(self._join.folder) and not self._join.code,
+        )
+        while True:
+            self._connection.send(wire.framed(hello, self._name))
+            if self._connection.socket.poll(_ASK_EVERY_MS):
+                message = self._connection.recv()
+                if answer := wire.read(wire.Welcome, message) or wire.read(wire.Refusal, message):
+                    return answer
+
+    def _play(self, welcome: wire.Welcome) -> None:
+        plan = self._placed(welcome)
+        self._wait_s = plan.answer_wait_s
+        sys.path[:] = plan.sys_path
+        running = self._running(plan, welcome)
+        running.init()
+        self._tell(wire.Ready(welcome.number))
+        self._over.wait()
+        running.finish(self._wait_s)
+        end = running.end(monotonic() - self._began)
+        self._tell(wire.Over(end))
+        self._say(f"the load is over: {end.requests} requests")
+        running.quit()
+
+    def _placed(self, welcome: wire.Welcome) -> Plan:
+        """The plan, as the files are found here."""
+        if not self._join.folder:
+            return welcome.plan  # the generator's own machine
+        os.chdir(self._join.code or self._join.folder)
+        if self._join.code:
+            return shipping.found(welcome.plan, welcome.root, Path(self._join.code))
+        return shipping.unpacked(welcome.plan, welcome.files, Path(self._join.folder))
+
+    def _running(self, plan: Plan, welcome: wire.Welcome) -> Running:
+        """The users, who hear of the stages from now on."""
+        master = (plan.answer_wait_s, self._join.host, self._join.port)
+        index = welcome.number - 1
+        first_url = index % max(1, len(plan.urls))
+        prepared = prepare(plan, Role(PatientWorkerRunner, master, ("--worker",), first_url), self._refuse)
+        assert isinstance(prepared.runner, PatientWorkerRunner)
+        runner = self._runner = prepared.runner
+        runner.on_broken = lambda text: self._tell(wire.Broken(Failed("error", text)))
+        running = Running(
+            plan,
+            prepared,
+            lambda second: self._tell(wire.Told(second, running.recorder.users_lately())),
+            lambda: self._cut_short(running),
+            lambda users: self._tell(wire.Wanted(users)),
+            (index, welcome.size),
+        )
+        self._follow(runner, running, plan)
+        return running
+
+    def _follow(self, runner: PatientWorkerRunner, running: Running, plan: Plan) -> None:
+        stages = iter(plan.stages)
+
+        def begin(_sender: str, _message: wire.Begins) -> None:
+            self._say("the load begins")
+            self._began = monotonic()
+            running.begin(self._began)
+
+        def begin_stage(_sender: str, stage: wire.StageBegins) -> None:
+            running.begin_stage(self._began + stage.at_s, next(stages, None))
+
+        def end_stages(_sender: str, end: wire.StagesEnd) -> None:
+            at = self._began + end.at_s  # by this clock it may be a moment until then, in which arrivals are due
+            gevent.spawn_later(max(0.0, at - monotonic()), self._end, running, at, end.wait_s)
+
+        runner.on_gone = lambda: self._end(running, monotonic(), 0.0)
+        wire.listen(runner, wire.Begins, begin, self._break)
+        wire.listen(runner, wire.StageBegins, begin_stage, self._break)
+        wire.listen(runner, wire.StagesEnd, end_stages, self._break)
+
+    def _cut_short(self, running: Running) -> None:
+        """The user's code ends the load, for all."""
+        self._tell(wire.CutShort())
+        self._end(running, monotonic(), self._wait_s)
+
+    def _end(self, running: Running, at: float, wait_s: float) -> None:
+        if not running.ending:
+            running.end_stages(at)
+        self._wait_s = wait_s
+        self._over.set()
+
+    def _refuse(self, text: str) -> None:
+        self._tell(wire.Broken(Failed("refused", text)))
+
+    def _break(self, error: BaseException) -> None:
+        self._tell(wire.Broken(Failed.of(error)))
+
+    def _tell(self, message: object) -> None:
+        if self._runner is not None:
+            wire.tell(self._runner, message)
+        else:
+            self._connection.send(wire.framed(message, self._name))

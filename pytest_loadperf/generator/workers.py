@@ -1,0 +1,216 @@
+"""The generator as the master of workers: it leads them through the stages, and puts together what they tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+
+import gevent
+from gevent import Greenlet
+from gevent.event import Event
+
+from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator import wire
+from pytest_loadperf.generator.ends import together
+from pytest_loadperf.generator.gathering import Gathering, Member
+from pytest_loadperf.generator.local_workers import LocalWorkers
+from pytest_loadperf.generator.master import Master
+from pytest_loadperf.generator.names import Names
+from pytest_loadperf.generator.prepare import Prepared
+from pytest_loadperf.generator.protocol import End, Failed, Message
+from pytest_loadperf.generator.running import Running
+from pytest_loadperf.generator.seconds import Seconds
+from pytest_loadperf.generator.start import how_ended
+from pytest_loadperf.plan import Plan, Stage
+from pytest_loadperf.redact import redact
+
+_LOOK_S = 0.1
+_LAST_WORDS_S = 1.0  # between the end of a worker's process and its account, which may be under way
+_ACCOUNT_S = 20.0  # how long the accounts may take once the users had their time to finish
+
+
+class Workers:
+    """In place of users of its own; what the user's listeners request in this process is recorded as well."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        prepared: Prepared,
+        processes: LocalWorkers,
+        tell: Callable[[Message], None],
+        cut_short: Callable[[], None],
+        fail: Callable[[Failed], None],
+    ) -> None:
+        assert plan.crew is not None
+        assert isinstance(prepared.runner, Master)
+        self._plan = plan
+        self._runner = prepared.runner
+        self._processes = processes
+        self._tell = tell
+        self._fail = fail
+        self._names = Names(plan.secrets)
+        self._seconds = Seconds(self._names, tell)
+        self._running = Running(plan, prepared, lambda second: self._seconds.add(0, second, {}), cut_short)
+        self._gathering = Gathering(plan, plan.crew, self._runner, processes, self._break)
+        self._began = self._ended_s = 0.0
+        self._most = 0  # users of this stage, where it has arrivals
+        self._wanted: dict[str, int] = {}  # by the arrivals of each worker
+        self._asked_users = 0
+        self._gone_at: dict[int, float] = {}  # processes that have ended
+        self._watching: Greenlet | None = None
+        wire.listen(self._runner, wire.Told, self._hear_second, self._break)
+        wire.listen(self._runner, wire.Wanted, self._hear_wanted, self._break)
+        wire.listen(self._runner, wire.Broken, self._hear_broken, self._break)
+        wire.listen(self._runner, wire.CutShort, lambda _sender, _message: cut_short(), self._break)
+        wire.listen(self._runner, wire.Over, self._hear_end, self._break)
+
+    @property
+    def _members(self) -> list[Member]:
+        return [member for _, member in sorted(self._gathering.members.items())]
+
+    @property
+    def _left(self) -> list[Member]:
+        return [member for member in self._members if member.lost is None]
+
+    def _member(self, client: str) -> Member:
+        return next(member for member in self._members if member.client == client)
+
+    def _break(self, error: BaseException) -> None:
+        self._fail(Failed.of(error))
+
+    def init(self) -> None:
+        """Locust's init event in this process."""
+        self._running.init()
+
+    def gather(self, stopping: Event) -> None:
+        """Wait until all workers are here."""
+        self._gathering.gather(stopping, self._tell)
+
+    def begin(self, at: float) -> None:
+        """The load begins."""
+        self._began = at
+        self._seconds.join(0)
+        for member in self._members:
+            self._seconds.join(member.number, member.elsewhere)
+        wire.tell(self._runner, wire.Begins())
+        self._running.begin(at)
+        self._watching = gevent.spawn(self._watch)
+        self._watching.link_exception(lambda watching: self._break(watching.exception))
+
+    def begin_stage(self, at: float, stage: Stage | None) -> None:
+        """The next stage begins."""
+        self._wanted.clear()
+        self._most = max(stage.most_users, len(self._members)) if stage and stage.rate else 0
+        self._asked_users = 0
+        wire.tell(self._runner, wire.StageBegins(at - self._began))
+        self._running.begin_stage(at, stage)
+
+    def end_stages(self, at: float) -> None:
+        """The last stage is over."""
+        self._ended_s = at - self._began
+        self._running.end_stages(at)
+
+    def finish(self, wait_s: float) -> None:
+        """Let the workers' users finish, and wait for the accounts."""
+        self._runner.end()
+        wire.tell(self._runner, wire.StagesEnd(self._ended_s, wait_s))
+        deadline = monotonic() + wait_s + _ACCOUNT_S
+        while awaited := [member for member in self._members if member.end is None and self._is_there(member)]:
+            gevent.sleep(_LOOK_S)
+            if monotonic() > deadline:
+                for member in awaited:
+                    self._lose(member, "gave no account of it")
+                break
+        if self._watching is not None:
+            self._watching.kill()
+
+    def _is_there(self, member: Member) -> bool:
+        """Also one that was lost, but is heard again."""
+        return member.lost is None or self._runner.hears(member.client)
+
+    def quit(self) -> None:
+        """Locust's last events in this process."""
+        self._running.quit()
+
+    def close(self) -> None:
+        """Let the workers go."""
+        wire.close(self._runner.server)
+        self._processes.close()
+
+    def _hear_second(self, client: str, told: wire.Told) -> None:
+        self._seconds.add(self._member(client).number, told.second, told.users)
+
+    def _hear_wanted(self, client: str, wanted: wire.Wanted) -> None:
+        """Every worker has asked before the first time that users are started: each asks for its share."""
+        self._wanted[client] = wanted.users
+        users = min(self._most, max(self._asked_users, sum(self._wanted.values())))
+        if len(self._wanted) >= len(self._left) and users != self._asked_users:
+            self._asked_users = users
+            self._runner.start(users, max(users, self._runner.user_count))
+
+    def _hear_broken(self, _client: str, broken: wire.Broken) -> None:
+        self._fail(replace(broken.failed, text=redact(broken.failed.text, self._plan.secrets)))
+
+    def _hear_end(self, client: str, over: wire.Over) -> None:
+        member = self._member(client)
+        member.end = over.end
+        self._seconds.leave(member.number)
+
+    def _watch(self) -> None:
+        """See who is lost: a process that has ended, or a worker elsewhere that Locust does not hear any more."""
+        while True:
+            gevent.sleep(_LOOK_S)
+            for number, status in self._processes.ended():
+                gone_at = self._gone_at.setdefault(number, monotonic())
+                if status != 0 or monotonic() > gone_at + _LAST_WORDS_S:
+                    self._lose(self._gathering.members[number], how_ended(status))
+            for member in self._members:
+                if not member.local and not self._runner.hears(member.client):
+                    self._lose(member, "was not heard of any more")
+
+    def _lose(self, member: Member, how: str) -> None:
+        if member.end is not None or member.lost is not None:
+            return
+        member.lost = f"{member.name} was lost {monotonic() - self._began:.0f} s into the load: it {how}"
+        self._seconds.leave(member.number)
+        if not self._running.ending:
+            self._runner.go_on_without(member.client, for_good=member.local)
+        if not self._left:
+            lost = "; ".join(str(member.lost) for member in self._members)
+            self._break(GeneratorError(f"no worker is left, and there is no result to judge: {lost}"))
+
+    def end(self, lasted_s: float) -> End:
+        """The account of all, in which what each worker counted stands beside what it reported to Locust."""
+        own = self._running.end(lasted_s)
+        self._seconds.flush()
+        requests, failures = self._runner.reported_requests, self._runner.reported_failures
+        own = replace(
+            own,
+            locust_requests=own.locust_requests - requests.total(),
+            locust_failures=own.locust_failures - failures.total(),
+        )
+        ends = [
+            replace(
+                member.end,
+                locust_requests=member.end.locust_requests + requests[member.client],
+                locust_failures=member.end.locust_failures + failures[member.client],
+            )
+            for member in self._members
+            if member.end is not None
+        ]
+        silent = [member.number for member in self._members if member.end is None]
+        return replace(
+            self._redacted(together([own, *ends], lasted_s)),
+            lost_workers=tuple(member.lost for member in self._members if member.lost is not None),
+            unchecked_requests=sum(self._seconds.requests[number] for number in silent),
+            unchecked_failures=sum(self._seconds.failures[number] for number in silent),
+        )
+
+    def _redacted(self, end: End) -> End:
+        """Without the secrets, which no worker was told."""
+        raised: Counter[str] = Counter()
+        for text, count in end.user_errors.items():
+            raised[redact(text, self._plan.secrets)] += count
+        return replace(end, user_errors=dict(raised))
