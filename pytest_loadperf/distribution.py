@@ -24,7 +24,7 @@ ROOM = "loadperf_room"  # in a worker's input: the path of the run's lock
 _GROUPS = ".groups"  # beside it: which tests are load tests, since xdist tells its controller no more than their ids
 TOLD = ".told"  # likewise: the lines of running loads, which xdist would hold back until their test is over
 _LOOK_S = 0.5
-_GROUP = re.compile(r"@[^][:/]+$")  # not in a path, and not in a parameter
+_GROUP = re.compile(r"(::.*)@[^][:/]+$", re.DOTALL)  # not in a path, and not in a parameter
 
 
 class Worker:
@@ -53,7 +53,7 @@ class Worker:
 
 def ungrouped(nodeid: str) -> str:
     """The id as it is without --dist loadgroup, which adds '@group': a series is the same however it was run."""
-    return _GROUP.sub("", nodeid)
+    return _GROUP.sub(r"\1", nodeid)
 
 
 def groups(items: Sequence[pytest.Item]) -> dict[str, str]:
@@ -95,6 +95,10 @@ class Controller:
     def _room(self) -> Path:
         return self._folder / "run"
 
+    @property
+    def _told(self) -> Path:
+        return self._room.with_suffix(TOLD)
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """A worker is about to start."""
@@ -112,10 +116,11 @@ class Controller:
 
     def pytest_sessionstart(self) -> None:
         """Workers come next."""
+        self._told.touch()  # which makes the folder, before two threads can
         self._teller.start()
 
     def _tell(self) -> None:
-        with self._room.with_suffix(TOLD).open("a+") as lines:
+        with self._told.open() as lines:
             while not self._over.wait(_LOOK_S):
                 self._say(lines)
             self._say(lines)

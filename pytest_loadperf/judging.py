@@ -13,6 +13,7 @@ import pytest
 from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import HistoryError, LoadperfError, ThresholdBroken, UsageFault
 from pytest_loadperf.history.memory import Memory
+from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.thresholds import Threshold, judge, parse
 from pytest_loadperf.loading import Loading
 from pytest_loadperf.model import Verdict
@@ -106,16 +107,17 @@ class Judging:
         try:
             outcome = yield
         except (Exception, pytest.fail.Exception) as error:
-            if broken := self._judge(item):
-                error.add_note(broken)
+            used = self._used(item)
+            for note in (self._judge(item, used), *_doubts(used)):
+                if note:
+                    error.add_note(note)
             raise
-        if broken := self._judge(item):
+        if broken := self._judge(item, self._used(item)):
             raise ThresholdBroken(broken)
         return outcome
 
-    def _judge(self, item: pytest.Item) -> str | None:
+    def _judge(self, item: pytest.Item, used: list[tuple[set[str], LoadResult]]) -> str | None:
         """Every threshold on every load of the test; the text of all breaches, or None."""
-        used = self._used(item)
         thresholds = item.stash.get(_THRESHOLDS, ())
         if thresholds and not used:
             return "the test is marked with thresholds, but used no load fixture, so there is nothing to judge"
@@ -178,6 +180,12 @@ class Judging:
                 carried["message"] = redact(report.longreprtext, self._loading.secrets)[-_LONGEST_MESSAGE:]
             report.loadperf = carried  # type: ignore[attr-defined] # xdist carries it along
         return report
+
+
+def _doubts(used: list[tuple[set[str], LoadResult]]) -> Iterator[str]:
+    """What to know of the numbers before an assertion on them is believed."""
+    for _, result in used:
+        yield from (f"{result.record.name} is in doubt: {doubt}" for doubt in doubts(result.record))
 
 
 def _is_load_test(item: pytest.Item) -> bool:

@@ -150,14 +150,14 @@ def _number_faults(**numbers: Any) -> Iterator[str]:
 
 def _ramp_faults(stages: list[Stage]) -> Iterator[str]:
     """A stage whose ramp takes longer than itself never gets to its users; Locust's own loop would skip the next."""
-    before = 0
+    before: int | None = 0
     for stage in name_stages(stages):
-        if (takes := stage.ramp_s(before)) > stage.duration_s * 1.001:
+        if before is not None and (takes := stage.ramp_s(before)) > stage.duration_s * 1.001:
             yield (
                 f"stage {stage.name!r} goes from {before} to {stage.users} users at {stage.spawn_rate:g} a second, "
                 f"which takes {takes:g} s, but lasts {stage.duration_s:g} s; make it longer, or spawn_rate larger"
             )
-        before = stage.users or 0
+        before = stage.users  # after arrivals there are as many as these have needed
 
 
 def _file_faults(file: Path) -> Iterator[str]:

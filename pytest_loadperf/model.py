@@ -123,11 +123,12 @@ class ServiceRecord:
 
 @dataclass(frozen=True)
 class Pulse:
-    """How one process of the generator, and its machine, fared in one second; NaN where the system does not say."""
+    """How one process of the generator, and its machine, fared in about a second; NaN where the system won't say."""
 
-    at_s: float  # when the second ended, since the load began
+    at_s: float  # when it ended, since the load began
     cpu_percent: float  # of the process; 100 is one core
     lag_ms: float  # the longest that its event loop was late: so much a latency may be too long
+    lasted_s: float = 1.0  # a loop that is held takes no pulse meanwhile
     waited_percent: float = float("nan")  # of the time, in which it could have run, but others had the cores
     busy_percent: float = float("nan")  # of all processes of the machine together; 100 is one core
     steal_percent: float = float("nan")  # of the machine's time, given to other virtual machines
@@ -139,9 +140,9 @@ class Pulse:
 class SelfCheck:
     """Whether a stage's numbers are the service's, or the generator's and the machine's own."""
 
-    seconds: int = 0
-    saturated_s: int = 0  # seconds in which a process of the generator was out of CPU, or its loop held
-    cpu_percent: float = float("nan")  # mean of its busiest process
+    seconds: float = 0.0  # that were looked at
+    saturated_s: float = 0.0  # of those, how long its worst process was out of CPU, or its loop held
+    cpu_percent: float = float("nan")  # mean of that process
     waited_percent: float = float("nan")  # mean, for a core that others had
     lag_ms: float = float("nan")  # the longest
     steal_percent: float = float("nan")  # mean
@@ -157,6 +158,7 @@ class ArrivalRecord:
     started: int
     waiting: int  # due, but still without a user when the stage ended
     lasted_s: float
+    overdue: int = 0  # of those, the ones that had waited for more than a moment
     late: Histogram = field(default_factory=Histogram)  # from when an arrival was due until a user began with it
 
     @property

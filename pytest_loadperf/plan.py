@@ -94,12 +94,11 @@ class Stage:
 
     def scaled(self, factor: float) -> Stage:
         """The stage made `factor` times as long and as large, for a smoke run; at least one user for one second."""
-        shorter = max(1.0, self.duration_s * factor)
+        shorter = round(max(1.0, self.duration_s * factor), 3)
         fewer = max(1, round(self.most_users * factor))
         if self.schedule is None:
             return replace(self, users=fewer, duration=f"{shorter:.3f}s")
-        slowest = 2 / shorter / (self.schedule.start_rate + self.schedule.end_rate)  # one arrival at least
-        rate = self.schedule.scaled(max(factor, slowest))
+        rate = self.schedule.scaled(max(factor, self.schedule.smallest_factor(shorter)))
         return replace(self, rate=rate, max_users=fewer, duration=f"{shorter:.3f}s")
 
 

@@ -50,8 +50,8 @@ class ServiceUse:
 class GeneratorUse:
     """How the load generator itself, and its machine, fared over the measured stages."""
 
-    saturated: bool  # it was out of CPU, or its loop held up, in more than a few seconds of a stage: all is in doubt
-    saturated_s: int  # how many seconds these were
+    saturated: bool  # it was out of CPU, or its loop held up, in more than a few seconds of a stage
+    saturated_s: float  # how long that was
     cpu_percent: float  # of its busiest process, the highest mean of a stage; 100 is one core
     lag_ms: float  # the longest that its loop was late
     steal_percent: float  # of the machine's time, the highest mean of a stage

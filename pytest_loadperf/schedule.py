@@ -53,9 +53,17 @@ class Schedule:
             else:
                 yield (math.sqrt(max(0.0, self.start_rate**2 + 2 * slope * number)) - self.start_rate) / slope
 
+    def smallest_factor(self, lasts_s: float) -> float:
+        """By what its rate may be made smaller, at most, so that one arrives in that time."""
+        return 2 / lasts_s / (self.start_rate + self.end_rate) * (1 + 1e-6)  # for what rounding takes away
+
     def scaled(self, factor: float) -> str:
         """The rate, as it would be written, of a stage `factor` times as large."""
-        return " to ".join(dict.fromkeys(f"{rate * factor:g}/s" for rate in (self.start_rate, self.end_rate)))
+        return " to ".join(dict.fromkeys(_written(rate * factor) for rate in (self.start_rate, self.end_rate)))
+
+
+def _written(rate: float) -> str:
+    return f"{rate:.9f}".rstrip("0").rstrip(".") + "/s"
 
 
 def _rate(text: str) -> float | None:

@@ -142,10 +142,93 @@ def test_users_do_as_they_are_written_once_a_stage_of_users_follows(server: str,
     assert [run.summary(stage).requests for stage in (0, 2)] == [100, pytest.approx(100, abs=4)]
 
 
-def test_nothing_is_sent_when_the_last_arrivals_are_through(server: str, tmp_path: Path) -> None:
-    run = OpenRun(server, tmp_path, QUICK, Stage("open", rate="100/s", duration="1s"))
-    assert sum(run.endpoints().values()) == 100
-    assert run.end.unfinished_users == 0
+def test_a_stage_of_few_users_does_not_begin_with_the_whole_pool(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace("/delay/5", "/delay/500").replace("constant(60)", "constant(0.5)")
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="80/s", duration="1s"), Stage(users=2, duration="2s"))
+    assert max(run.users) > 30
+    assert run.summary(1).requests <= 6
+
+
+def test_a_task_without_a_request_leaves_its_lateness_to_nobody(server: str, tmp_path: Path) -> None:
+    users = """
+        class Late(FastHttpUser):
+            wait_time = constant(0.05)
+            number = 0
+
+            @task
+            def ask(self):
+                self.number += 1
+                if self.number < 4:
+                    time.sleep(0.3)
+                else:
+                    self.client.get("/anything", name="ask")
+    """
+    stages = Stage("open", rate="10/s", max_users=1, duration="1s"), Stage("closed", users=1, duration="1s")
+    run = OpenRun(server, tmp_path, users, *stages)
+    assert run.arrivals().late_ms(100) > 400
+    assert run.summary(1).max_ms < 300
+
+
+def test_lateness_is_borne_by_requests_from_greenlets_of_the_task_as_well(server: str, tmp_path: Path) -> None:
+    users = """
+        import gevent
+        class Spawning(FastHttpUser):
+            @task
+            def ask(self):
+                gevent.spawn(self.client.get, "/delay/100", name="ask").join()
+    """
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="20/s", max_users=1, duration="1s"))
+    assert run.summary().max_ms > 400
+
+
+def test_a_user_may_wait_when_it_starts(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace("@task", "def on_start(self): self.wait()\n\n        @task").replace("60)", "0.2)")
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="20/s", duration="2s"))
+    assert run.end.user_errors == {}
+    assert run.arrivals().waiting == 0
+
+
+def test_the_pool_does_not_grow_for_users_that_are_on_their_way(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace("@task", "def on_start(self): time.sleep(0.3)\n\n        @task")
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="100/s", max_users=400, duration="2s"))
+    assert run.arrivals().waiting == 0
+    assert max(run.users) <= 60  # 30 arrive while one starts
+
+
+def test_users_that_end_are_replaced(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace('name="ask")', 'name="ask")\n            raise StopUser').replace("TaskSet", "TaskSet", 1)
+    users = users.replace("class Quick", "from locust.exception import StopUser\n    class Quick")
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="50/s", max_users=10, duration="3s"))
+    assert run.arrivals().started > 75  # ten users at a time, each for one arrival
+
+
+def test_a_task_set_that_takes_no_arrival_waits_as_it_is_written(server: str, tmp_path: Path) -> None:
+    users = """
+        class Leaving(FastHttpUser):
+            wait_time = constant(0.2)
+
+            @task
+            class Inner(TaskSet):
+                def on_start(self):
+                    self.client.get("/anything", name="looked in")
+                    self.interrupt(reschedule=False)
+
+                @task
+                def never(self):
+                    pass
+    """
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="5/s", max_users=2, duration="1s"))
+    assert run.arrivals().started == 0
+    assert sum(run.endpoints().values()) <= 14
+
+
+def test_the_generator_is_not_blamed_for_stopping_many_idle_users(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace("constant(60)", "constant(60)").replace("/delay/5", "/anything")
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="5/s", duration="1s"), Stage(users=400, duration="3s"))
+    ended = run.end.lasted_s
+    last = [pulse for pulse in run.pulses if pulse.at_s - pulse.lasted_s / 2 < ended][-1]
+    assert last.at_s == pytest.approx(ended, abs=0.05)
+    assert last.cpu_percent < 90
 
 
 def test_users_that_can_take_no_arrivals_are_refused(server: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pytest_loadperf.plan import Stage
 
 SATURATED = SelfCheck(15, 9, 81.5, 12.0, 140.0, steal_percent=3.0, stalled_percent=0.0, others_percent=41.0)
 HELD = SelfCheck(15, 9, 12.0, lag_ms=340.0)
-UNREACHED = ArrivalRecord(due=2000, started=1500, waiting=500, lasted_s=10.0)
+UNREACHED = ArrivalRecord(due=2000, started=1500, waiting=500, overdue=480, lasted_s=10.0)
 
 
 def load(**found: object) -> LoadRecord:
@@ -70,16 +70,18 @@ def test_a_rate_that_was_not_reached_is_a_doubt() -> None:
 
 
 def test_the_last_arrivals_of_a_stage_may_just_have_been_due() -> None:
-    assert said(load(arrivals=replace(UNREACHED, started=1980, waiting=20))) == []
+    assert said(load(arrivals=replace(UNREACHED, started=1980, waiting=20, overdue=2))) == []
+    assert len(said(load(arrivals=replace(UNREACHED, started=1980, waiting=20, overdue=3)))) == 1
 
 
 def test_unmeasured_stages_raise_no_doubts_about_the_load() -> None:
     assert said(load(generator=SATURATED, stage=replace(records.STAGES[1], measured=False))) == []
 
 
-def test_the_same_doubt_in_every_trial_is_one() -> None:
-    record = load(generator=SATURATED)
-    assert len(doubts(replace(record, trials=record.trials * 3))) == 1
+def test_a_doubt_says_which_trial_it_is_about() -> None:
+    sound, doubtful = load(), load(generator=SATURATED)
+    both = replace(sound, trials=(*sound.trials, *doubtful.trials))
+    assert [doubt.text for doubt in doubts(both)] == [f"trial 2: {doubts(doubtful)[0].text}"]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,10 @@ def test_the_same_doubt_in_every_trial_is_one() -> None:
         (load(generator=SATURATED), "p95 < 1ms", "inconclusive"),
         (load(generator=SATURATED), "p95@peak < 10s", "ok"),
         (load(generator=SATURATED), "rps > 100000/s", "inconclusive"),
+        (load(generator=SATURATED), "rps < 1/s", "broken"),
+        (load(generator=SATURATED), "p95 > 10s", "broken"),
+        (load(generator=SATURATED), "service.memory < 1MB", "broken"),
+        (load(generator=SATURATED), "service.memory < 1GB", "inconclusive"),
         (load(generator=SATURATED), "failures < 1", "broken"),
         (load(generator=SATURATED), "failure_rate < 50%", "inconclusive"),
         (load(generator=SATURATED), "p95[/nowhere] < 1s", "broken"),

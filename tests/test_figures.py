@@ -11,7 +11,7 @@ import records
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.model import Sample, Summary, Trial, Window
+from pytest_loadperf.model import Pulse, Sample, Summary, Trial, Window
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.report.distribution import Distribution, distribution
 from pytest_loadperf.report.figures import Figure, over_time
@@ -89,6 +89,16 @@ class TestUsage:
 
 
 class TestFiguresOverTime:
+    def test_show_how_busy_the_generator_was_and_mark_saturated_seconds(self) -> None:
+        calm, busy = Pulse(1.0, 12.0, 1.0), Pulse(2.02, 97.5, 1.0, process=1)
+        (figure,) = (
+            figure
+            for figure in over_time(replace(records.trial(), pulses=(calm, replace(calm, process=1), busy)), DOCKER)
+            if figure.title == "Load generator CPU"
+        )
+        assert [label for _, label in figure.legend] == ["busiest process", "saturated"]
+        assert "1 s\nbusiest process 97.5%\nsaturated 100%" in titles(figure.svg)
+
     def test_show_latency_throughput_users_cpu_and_memory_on_one_time_axis(self) -> None:
         figures = over_time(records.trial(), DOCKER)
         assert [figure.title for figure in figures] == [

@@ -9,7 +9,7 @@ from records import history, load, run, trial, window
 from pytest_loadperf.history.frame import AFTER, ALL, frame, seconds
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.model import LoadRecord, Trial, Window
+from pytest_loadperf.model import LoadRecord, Pulse, Trial, Window
 
 NUMBERS = [
     "requests", "failures", "failure_rate", "rps",
@@ -73,10 +73,17 @@ def test_seconds_have_a_row_for_each_second_stage_and_endpoint() -> None:
     made = seconds(load())
     assert list(made.columns) == [
         "trial", "second", "stage", "endpoint", "users", "requests", "failures", "bytes", "p50_ms", "p95_ms", "p99_ms",
+        "saturated",
     ]  # fmt: skip
     assert len(made) == 30 * 3
     assert list(made["stage"].unique()) == ["warm-up", "rush", "peak"]
     assert made["second"].is_monotonic_increasing
+
+
+def test_a_second_says_whether_the_generator_was_saturated() -> None:
+    held = replace(trial(), pulses=(Pulse(1.0, 5.0, 1.0), Pulse(3.02, 5.0, 1900.0, 2.02), Pulse(4.0, 5.0, 1.0)))
+    made = seconds(load("a", held))
+    assert sorted(made.loc[made["saturated"], "second"].unique()) == [1, 2]
 
 
 def test_windows_of_the_same_second_stage_and_endpoint_are_merged() -> None:

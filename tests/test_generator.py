@@ -18,6 +18,7 @@ from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan
 from pytest_loadperf.measure.collector import Collector
+from pytest_loadperf.model import Pulse
 from pytest_loadperf.plan import Plan, Reference, Stage
 
 USERS = Path(__file__).with_name("users.py")
@@ -40,6 +41,7 @@ class Run:
         self.collector = Collector()
         self.stages: list[StageBegan] = []
         self.users: list[int] = []
+        self.pulses: list[Pulse] = []
         with launched(asked) as generator:
             for message in generator.messages():
                 if isinstance(message, Began):
@@ -49,6 +51,7 @@ class Run:
                 elif isinstance(message, Second):
                     self.collector.add(message.windows)
                     self.users.append(message.users)
+                    self.pulses += message.pulses
                 elif isinstance(message, End):
                     self.end = message
 

@@ -116,6 +116,8 @@ def test_a_ramp_that_takes_longer_than_its_stage_is_refused() -> None:
     )
     down = Stage("calm", users=2, spawn_rate=1, duration="5s")
     assert "goes from 100 to 2 users" in said(Fast, Stage("rush", users=100, duration="5s"), down)
+    after_arrivals = Stage("rush", rate="200/s", duration="5s"), Stage("rest", users=100, spawn_rate=10, duration="5s")
+    assert len(ask(Fast, after_arrivals).plan.stages) == 2
 
 
 def test_a_staircase_is_reckoned_from_the_stage_before() -> None:

@@ -22,8 +22,15 @@ burning = load(Burning, Stage("rush", users=4, duration="3s"))
 @pytest.mark.loadperf("p95 < 10s", "p50 < 1ms", "failure_rate < 1%")
 def test_burning(burning):
     assert burning.generator.saturated
-    assert burning.generator.saturated_s >= 2
+    assert burning.generator.saturated_s > 1.5
+    assert burning.frame()["saturated"].sum() >= 2
     assert burning.generator.cpu_percent > 30  # of what a busy machine leaves it
+"""
+
+FAILING = """
+@pytest.mark.loadperf("p50 < 1ms")
+def test_assertion(burning):
+    assert burning.p99_ms < 1
 """
 
 CALM = """
@@ -32,7 +39,6 @@ calm = load(Shopper, Stage("calm", users=4, duration="3s"))
 @pytest.mark.loadperf("p95 < 10s")
 def test_calm(calm):
     assert not calm.generator.saturated
-    assert calm.generator.lag_ms < 100
     assert calm.generator.cpu_percent < 80
     assert calm.arrivals is None
 """
@@ -70,6 +76,13 @@ def test_a_generator_out_of_cpu_makes_verdicts_inconclusive(project: Project) ->
             r"  inconclusive  burning  failure_rate < 1%",
         ]
     )
+
+
+def test_an_assertion_that_fails_on_doubtful_numbers_says_so(project: Project) -> None:
+    project.module("test_it", BURNING.partition("@pytest")[0] + FAILING)
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines([r".*burning is in doubt: stage 'rush': the generator was the bottleneck: out of CPU"])
 
 
 def test_a_calm_load_is_in_no_doubt(project: Project) -> None:

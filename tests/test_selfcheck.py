@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pytest_loadperf.measure.selfcheck import is_bottleneck, is_saturated, self_check
+from pytest_loadperf.measure.selfcheck import is_bottleneck, is_saturated, saturated_seconds, self_check
 from pytest_loadperf.model import Pulse, SelfCheck
 
 NAN = math.nan
@@ -25,7 +25,7 @@ NAN = math.nan
 def test_a_second_is_saturated_by_want_of_cpu_or_by_a_loop_that_is_held(
     cpu_percent: float, lag_ms: float, waited_percent: float, saturated: bool
 ) -> None:
-    assert is_saturated(Pulse(1.0, cpu_percent, lag_ms, waited_percent)) is saturated
+    assert is_saturated(Pulse(1.0, cpu_percent, lag_ms, waited_percent=waited_percent)) is saturated
 
 
 @pytest.mark.parametrize(
@@ -37,16 +37,31 @@ def test_a_few_saturated_seconds_are_forgiven(saturated_s: int, seconds: int, bo
 
 
 def test_a_stage_has_the_pulses_of_its_own_seconds() -> None:
-    pulses = [Pulse(float(at), 10.0 * at, at) for at in range(1, 8)]
+    pulses = [Pulse(at + 0.04, 10.0 * at, at) for at in range(1, 8)]
     check = self_check(pulses, 2.0, 5.0, NAN)
     assert (check.seconds, check.cpu_percent, check.lag_ms) == (3, 40.0, 5.0)
 
 
-def test_a_second_counts_once_however_many_processes_were_saturated_in_it() -> None:
-    pulses = [Pulse(at, 95.0, 0.0, process=process) for at in (1.0, 2.01) for process in (1, 2)]
-    check = self_check([*pulses, Pulse(3.0, 5.0, 0.0, process=1)], 0.0, 3.0, NAN)
-    assert (check.seconds, check.saturated_s) == (3, 2)
-    assert check.cpu_percent == pytest.approx(65)
+def test_a_held_loop_counts_for_as_long_as_it_took_no_pulse() -> None:
+    pulses = [Pulse(4.2, 30.0, 3900.0, 4.2), Pulse(5.0, 5.0, 1.0, 0.8), Pulse(6.0, 5.0, 1.0)]
+    check = self_check(pulses, 0.0, 6.0, NAN)
+    assert check.seconds == pytest.approx(6.0)
+    assert check.saturated_s == 4.2
+    assert is_bottleneck(check)
+    assert saturated_seconds(pulses) == {0, 1, 2, 3}
+
+
+def test_the_effort_of_stopping_is_not_the_stages() -> None:
+    pulses = [Pulse(1.0, 4.0, 1.0), Pulse(2.0, 4.0, 1.0), Pulse(2.05, 99.0, 40.0, 0.05)]
+    assert self_check(pulses, 0.0, 2.0, NAN).saturated_s == 0
+
+
+def test_of_several_processes_the_worst_one_tells() -> None:
+    pulses = [
+        Pulse(at, cpu, 0.0, process=process) for at in (1.0, 2.0) for process, cpu in ((0, 3.0), (1, 95.0), (2, 80.0))
+    ]
+    check = self_check(pulses, 0.0, 2.0, NAN)
+    assert (check.seconds, check.saturated_s, check.cpu_percent) == (2, 2, 95.0)
 
 
 def test_what_others_use_is_what_generator_and_service_do_not() -> None:

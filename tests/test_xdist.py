@@ -11,6 +11,8 @@ import psutil
 import pytest
 from projects import Project, generators, python
 
+from pytest_loadperf.distribution import ungrouped
+
 pytest.importorskip("xdist")
 
 # Every test and every measured second leaves its span of the machine's monotonic clock in a file.
@@ -149,6 +151,19 @@ def test_a_load_that_modules_share_runs_once_all_the_same(project: Project) -> N
     project.run("-n3").assert_outcomes(passed=3)
     (kept,) = (project.path / ".loadperf/runs").glob("*.json")
     assert len(json.loads(kept.read_text())["loads"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "without"),
+    [
+        ("test_it.py::test_it@shop", "test_it.py::test_it"),
+        ("test_it.py::test_it[a@b]@shop_night", "test_it.py::test_it[a@b]"),
+        ("tests/test@v2.py::test_it[a@b]", "tests/test@v2.py::test_it[a@b]"),
+        ("tests/test@v2.py", "tests/test@v2.py"),
+    ],
+)
+def test_a_group_is_no_part_of_an_id(nodeid: str, without: str) -> None:
+    assert ungrouped(nodeid) == without
 
 
 def test_a_series_is_the_same_with_and_without_groups(project: Project) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
+import gevent
 from gevent import getcurrent
 from gevent.event import Event
 from gevent.queue import SimpleQueue
-from locust import TaskSet
-from locust.exception import StopUser
-from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+from locust import TaskSet, User
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING
 
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import ArrivalRecord
@@ -26,29 +28,47 @@ from pytest_loadperf.plan import Stage
 
 _FIRST_USERS_S = 0.1  # the pool begins with as many users as arrive in this time
 _GROWTH = 0.1  # and grows by this share of itself, so that a burst does not wait for one new user at a time
+_STARTED_WITHIN_S = 1.0  # users that were asked for and are not there by then have ended
+_OVERDUE_S = 0.1  # an arrival that still waits when its stage ends may just have been due
+_SURPLUS_GONE_S = 0.1  # when a stage of users follows, those that it has no use for are stopped first
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The users of this process, as arrivals need them."""
+
+    ask: Callable[[int], None]  # for so many in all
+    count: Callable[[], int]
+    see_late: Callable[[float], None]  # that a user who was free began so many seconds late
+
+
+class _Released(Exception):
+    """A user that waited for an arrival is to go on as it is written."""
 
 
 class Arrivals:
     """Hands arrivals to users from the first stage of the open model until `release`."""
 
-    def __init__(self, ask_users: Callable[[int], None], index: int = 0, processes: int = 1) -> None:
-        self._ask_users = ask_users
+    def __init__(self, pool: Pool, index: int = 0, processes: int = 1) -> None:
+        self._pool = pool
         self._index = index  # of so many processes, which make an arrival in turn
         self._processes = processes
         self._queue: SimpleQueue[float | None] = SimpleQueue()
         self._free = 0  # users that wait for an arrival
+        self._come: WeakSet[User] = WeakSet()  # those that have once done so: the others are still starting
         self._asked_users = 0
+        self._asked_at = -math.inf
         self._late = Histogram()
         self.active = False  # whether users wait for arrivals, instead of doing as they are written
         _take_before_tasks(self)
 
-    def run(self, stage: Stage, users: int, began: float, stopping: Event) -> ArrivalRecord:
-        """Make this process's arrivals of a stage due at their moments; `users` is how many it has already."""
+    def run(self, stage: Stage, began: float, stopping: Event) -> ArrivalRecord:
+        """Make this process's arrivals of a stage due at their moments."""
         schedule, most = stage.schedule, math.ceil(stage.most_users / self._processes)
         assert schedule is not None
         self._late, self.active = Histogram(), True
-        first = schedule.start_rate * _FIRST_USERS_S / self._processes
-        self._grow(min(most, max(users, round(first) + 1)))
+        first = round(schedule.start_rate * _FIRST_USERS_S / self._processes) + 1
+        self._ask(min(most, max(self._pool.count(), first)))
         due = 0
         for after_s in islice(schedule.due(), self._index, None, self._processes):
             ahead = began + after_s - monotonic()
@@ -56,43 +76,40 @@ class Arrivals:
                 break
             self._queue.put(began + after_s)
             due += 1
-            if self._queue.qsize() > self._free and self._asked_users < most:
-                self._grow(min(most, self._asked_users + 1 + int(self._asked_users * _GROWTH)))
+            self._grow(most)
         stopping.wait(max(0.0, began + schedule.lasts_s - monotonic()))
-        started, waiting = self._late.total, self._drop_waiting()
-        return ArrivalRecord(due, started, waiting, min(schedule.lasts_s, monotonic() - began), self._late)
+        ended, started = monotonic(), self._late.total
+        waits = [ended - moment for moment in self._waiting()]
+        return ArrivalRecord(
+            due=due,
+            started=started,
+            waiting=len(waits),
+            overdue=sum(wait > _OVERDUE_S for wait in waits),
+            lasted_s=min(schedule.lasts_s, ended - began),
+            late=self._late,
+        )
 
-    def take(self, user: Any) -> float | None:
-        """Wait for an arrival, as a user that can be stopped meanwhile; how late it begins, in ms, if there is one."""
-        if not self.active:
-            return None
-        user._state = LOCUST_STATE_WAITING
-        self._free += 1
-        try:
-            due: float | None = self._queue.get()
-        finally:
-            self._free -= 1
-        if user._state == LOCUST_STATE_STOPPING:
-            if due is not None:
-                self._queue.put(due)
-            raise StopUser
-        user._state = LOCUST_STATE_RUNNING
-        if due is None:
-            return None
-        late_ms = max(0.0, monotonic() - due) * 1000
-        self._late.add(late_ms)
-        return late_ms
+    def _ask(self, users: int) -> None:
+        self._asked_users, self._asked_at = users, monotonic()
+        self._pool.ask(users)
 
-    def _grow(self, users: int) -> None:
-        self._asked_users = users
-        self._ask_users(users)
+    def _grow(self, most: int) -> None:
+        """Ask for more users where more arrivals wait than users are free, or on their way."""
+        if self._queue.qsize() <= self._free:
+            return
+        there = self._pool.count()
+        asked = self._asked_users if monotonic() < self._asked_at + _STARTED_WITHIN_S else 0
+        users = max(there, asked)
+        if self._queue.qsize() > self._free + users - len(self._come) and users < most:
+            self._ask(min(most, users + 1 + int(users * _GROWTH)))
 
-    def _drop_waiting(self) -> int:
-        """How many arrivals found no user until the end of their stage."""
-        waiting = 0
+    def _waiting(self) -> list[float]:
+        """When the arrivals were due that found no user until the end of their stage; they are given up."""
+        waiting: list[float] = []
         while not self._queue.empty():
-            self._queue.get()
-            waiting += 1
+            moment = self._queue.get()
+            assert moment is not None  # nobody is released while arrivals come
+            waiting.append(moment)
         return waiting
 
     def release(self) -> None:
@@ -100,6 +117,27 @@ class Arrivals:
         self.active = False
         for _ in range(self._free):
             self._queue.put(None)
+
+    def take(self, user: Any) -> float:
+        """Wait for an arrival, as a user that can be stopped meanwhile; how late it begins, in ms."""
+        user._state = LOCUST_STATE_WAITING
+        self._come.add(user)
+        self._free += 1
+        free_since = monotonic()
+        try:
+            due: float | None = self._queue.get()
+        finally:
+            self._free -= 1
+        if due is None:
+            gevent.sleep(_SURPLUS_GONE_S)
+            user._state = LOCUST_STATE_RUNNING
+            raise _Released
+        user._state = LOCUST_STATE_RUNNING
+        late_s = max(0.0, monotonic() - due)
+        self._late.add(late_s * 1000)
+        if free_since < due:
+            self._pool.see_late(late_s)
+        return late_s * 1000
 
 
 def _take_before_tasks(arrivals: Arrivals) -> None:
@@ -109,18 +147,27 @@ def _take_before_tasks(arrivals: Arrivals) -> None:
 
     def execute_next_task(tasks: Any) -> None:
         tasks.loadperf_between = False
+        # The recorder adds it to the task's first request; one that made none leaves it behind.
+        getcurrent().loadperf_late_ms = None
         following = tasks._task_queue[0]
         nested = isinstance(following, type) and issubclass(following, TaskSet)  # its tasks take the arrivals
-        late_ms = None if nested else arrivals.take(tasks.user)
-        if late_ms is not None:
-            getcurrent().loadperf_late_ms = late_ms  # the recorder adds it to the task's first request
+        if arrivals.active and not nested:
+            try:
+                getcurrent().loadperf_late_ms = arrivals.take(tasks.user)
+                tasks.user.loadperf_took = True
+            except _Released:
+                wait(tasks)
         try:
             execute(tasks)
         finally:
             tasks.loadperf_between = True
 
     def wait_between_tasks(tasks: Any) -> None:
-        if not (arrivals.active and tasks.loadperf_between):  # a task may wait on its own account
+        """A task may wait on its own account, and so may one that took no arrival."""
+        between, took = getattr(tasks, "loadperf_between", False), getattr(tasks.user, "loadperf_took", False)
+        if arrivals.active and between and took:
+            tasks.user.loadperf_took = False
+        else:
             wait(tasks)
 
     TaskSet.execute_next_task = execute_next_task  # type: ignore[method-assign]

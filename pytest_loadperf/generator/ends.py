@@ -39,6 +39,7 @@ def _stage(parts: Iterable[ArrivalRecord | None]) -> ArrivalRecord | None:
         due=sum(part.due for part in made),
         started=sum(part.started for part in made),
         waiting=sum(part.waiting for part in made),
+        overdue=sum(part.overdue for part in made),
         lasted_s=max(part.lasted_s for part in made),
         late=Histogram.merged(part.late for part in made),
     )

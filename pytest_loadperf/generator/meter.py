@@ -23,7 +23,7 @@ class Meter:
         self._count_users = count_users
         self._tell = tell
         self._most_users = 0
-        self._late_s = 0.0  # the longest that the loop was, in this second
+        self._late_s = 0.0  # the longest that anything was, in this second
         self._began = 0.0
         self._pulses = PulseMeter()
         self._greenlet: Greenlet | None = None
@@ -35,6 +35,14 @@ class Meter:
         self._pulses = PulseMeter()
         self._greenlet = gevent.spawn(self._run)
 
+    def see_late(self, late_s: float) -> None:
+        """Something began so late that was this process's to begin in time."""
+        self._late_s = max(self._late_s, late_s)
+
+    def end_stages(self) -> None:
+        """The last second ends with the last stage: what comes is the effort of stopping."""
+        self._tell(self._second())
+
     def end(self) -> None:
         """Tell what is left to tell."""
         if self._greenlet is not None:
@@ -42,12 +50,12 @@ class Meter:
             self._tell(self._second())
 
     def _run(self) -> None:
-        told = self._began
+        looked = told = self._began
         while True:
-            slept = monotonic()
             gevent.sleep(_FOLD_S)
             now = monotonic()
-            self._late_s = max(self._late_s, now - slept - _FOLD_S)
+            self.see_late(now - looked - _FOLD_S)  # what is done below holds the loop as well
+            looked = now
             users = self._count_users()
             self._most_users = max(self._most_users, users)
             self._recorder.see_users(users)

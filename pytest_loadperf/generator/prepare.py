@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,7 @@ def _prepared(plan: Plan, role: Role) -> Prepared:
         host=plan.urls[0] if plan.urls else None,
         parsed_options=_options(plan, role.arguments),
     )
+    logging.getLogger("locust.runners").addFilter(_is_for_users)
     environment.stats = counts = Counts()  # before the runner, which holds on to them
     gc.collect()
     gc.freeze()  # all that is imported stays: without this the collector looks through it again and again
@@ -117,6 +119,11 @@ def _prepared(plan: Plan, role: Role) -> Prepared:
     if shape is not None:
         shape.runner = runner
     return Prepared(environment, runner, shape, counts)
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    """Starting users as fast as asked is not worth Locust's warning each time; last words have room for few lines."""
+    return not str(record.msg).startswith("Your selected spawn rate is very high")
 
 
 def _options(plan: Plan, arguments: Sequence[str]) -> Namespace:

@@ -43,6 +43,7 @@ class PulseMeter:
             at_s=at_s,
             cpu_percent=_percent(used.own, used.wall),
             lag_ms=lag_s * 1000,
+            lasted_s=used.wall,
             waited_percent=_percent(used.waited, used.wall),
             busy_percent=_percent(used.busy, used.wall),
             steal_percent=_percent(used.steal, used.machine),

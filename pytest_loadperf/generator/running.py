@@ -13,7 +13,7 @@ from locust import log
 from locust.runners import STATE_CLEANUP
 
 from pytest_loadperf.errors import GeneratorError
-from pytest_loadperf.generator.arrivals import Arrivals
+from pytest_loadperf.generator.arrivals import Arrivals, Pool
 from pytest_loadperf.generator.meter import Meter
 from pytest_loadperf.generator.patience import PatientRunner
 from pytest_loadperf.generator.prepare import Prepared
@@ -54,7 +54,9 @@ class Running:
         self._unfinished = 0
         self._user_errors: Counter[str] = Counter()
         open_model = any(stage.rate is not None for stage in plan.stages)
-        self._arrivals = Arrivals(ask_users, *share) if open_model and ask_users else None
+        self._arrivals: Arrivals | None = None
+        if open_model and ask_users:
+            self._arrivals = Arrivals(Pool(ask_users, self._users, self._meter.see_late), *share)
         self._arriving: Greenlet | None = None
         self._stopping = Event()
         self._arrived: list[ArrivalRecord | None] = []  # of each stage
@@ -104,7 +106,7 @@ class Running:
             self._arrivals.release()
             self._arrived.append(None)
         else:
-            self._arriving = gevent.spawn(self._arrivals.run, stage, self._users(), at, self._stopping)
+            self._arriving = gevent.spawn(self._arrivals.run, stage, at, self._stopping)
 
     def _end_arrivals(self) -> None:
         if self._arriving is not None:
@@ -117,6 +119,7 @@ class Running:
         self.ending = True
         self._stopping.set()
         self._end_arrivals()
+        self._meter.end_stages()
 
     def finish(self, wait_s: float) -> None:
         """Let users finish their task for so long, then stop them."""

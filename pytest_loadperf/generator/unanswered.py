@@ -36,6 +36,6 @@ def unanswered(greenlets: Iterable[Greenlet]) -> Iterator[Unanswered]:
         if frame is None:
             continue  # busy with something else than a request
         asked = frame.f_locals
-        late_ms = getattr(greenlet, "loadperf_late_ms", 0.0)  # of its arrival
+        late_ms = getattr(greenlet, "loadperf_late_ms", None) or 0.0  # of its arrival
         waited_ms = (perf_counter() - asked["start_perf_counter"]) * 1000 + late_ms
         yield Unanswered(asked["method"], asked["name"] or asked["url"], waited_ms)

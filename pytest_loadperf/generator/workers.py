@@ -146,7 +146,8 @@ class Workers:
         """Every worker has asked before the first time that users are started: each asks for its share."""
         self._wanted[client] = wanted.users
         users = min(self._most, max(self._asked_users, sum(self._wanted.values())))
-        if len(self._wanted) >= len(self._left) and users != self._asked_users:
+        changed = users != self._asked_users or users > self._runner.user_count  # some may have ended
+        if len(self._wanted) >= len(self._left) and changed:
             self._asked_users = users
             self._runner.start(users, max(users, self._runner.user_count))
 

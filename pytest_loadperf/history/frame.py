@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from pytest_loadperf.measure.selfcheck import saturated_seconds
 from pytest_loadperf.measure.summary import stages_of, summarise, summary_of
 from pytest_loadperf.model import LoadRecord, RunRecord, Summary, Trial, Window
 from pytest_loadperf.quantity import moment
@@ -22,6 +23,7 @@ _KEYS = ("run", "time", "commit", "branch", "load", "stage", "measured", "endpoi
 _SECOND_KEYS = ("trial", "second", "stage", "endpoint")
 _SECOND_COUNTS = ("users", *_COUNTS, "bytes")
 _SECOND_LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
+_SATURATED = "saturated"
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -39,12 +41,13 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 def seconds(load: LoadRecord) -> pd.DataFrame:
     """A row for each trial (from 1), second, stage and endpoint; times in ms. Empty where the seconds were not kept.
 
-    Answers that came after the last stage stand under the stage 'after'.
+    Answers that came after the last stage stand under the stage 'after'. `saturated` is whether the generator had no
+    time for its users in that second.
     """
     rows = [row for number, trial in enumerate(load.trials, start=1) for row in _second_rows(number, trial)]
-    made = pd.DataFrame(rows, columns=[*_SECOND_KEYS, *_SECOND_COUNTS, *_SECOND_LATENCIES])
+    made = pd.DataFrame(rows, columns=[*_SECOND_KEYS, *_SECOND_COUNTS, *_SECOND_LATENCIES, _SATURATED])
     counts = dict.fromkeys(("trial", "second", *_SECOND_COUNTS), "int64")
-    return made.astype({**counts, **dict.fromkeys(_SECOND_LATENCIES, "float64")})
+    return made.astype({**counts, **dict.fromkeys(_SECOND_LATENCIES, "float64"), _SATURATED: "bool"})
 
 
 def _rows(run: RunRecord, load: LoadRecord) -> Iterator[dict[str, Any]]:
@@ -69,12 +72,14 @@ def _second_rows(number: int, trial: Trial) -> Iterator[dict[str, Any]]:
     together: defaultdict[tuple[int, int], list[Window]] = defaultdict(list)
     for window in trial.windows:
         together[window.second, window.stage].append(window)
+    saturated = saturated_seconds(trial.pulses)
     for (second, stage), windows in sorted(together.items()):
         name = trial.stages[stage].stage.name if 0 <= stage < len(trial.stages) else AFTER
         users = max(window.users for window in windows)
         for endpoint, summary in summarise(windows, 1.0).endpoints.items():
             identity = {"trial": number, "second": second, "stage": name, "endpoint": endpoint, "users": users}
-            yield identity | _picked(summary, (*_COUNTS, "bytes", *_SECOND_LATENCIES))
+            numbers = _picked(summary, (*_COUNTS, "bytes", *_SECOND_LATENCIES))
+            yield identity | numbers | {_SATURATED: second in saturated}
 
 
 def _picked(summary: Summary, names: Iterable[str]) -> dict[str, Any]:

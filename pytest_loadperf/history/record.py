@@ -25,9 +25,8 @@ def encode(record: RunRecord) -> bytes:
     """The record without its seconds, as JSON."""
     trimmed = replace(record, loads=tuple(_without_seconds(load) for load in record.loads))
     plain = to_plain(trimmed)
-    for summary in _summaries(plain):
-        if "histogram" in summary:
-            summary["histogram"] = _flat(summary["histogram"])
+    for holder, name in _histograms(plain):
+        holder[name] = _flat(holder[name])
     return _dump({"format": FORMAT, **plain}) + b"\n"
 
 
@@ -35,9 +34,8 @@ def decode(data: bytes, name: str) -> RunRecord:
     """The record that `encode` wrote; HistoryError, which names the file, if this is none or a newer one."""
     try:
         plain = _load(data, name)
-        for summary in _summaries(plain):
-            if "histogram" in summary:
-                summary["histogram"] = _unflat(summary["histogram"])
+        for holder, field_name in _histograms(plain):
+            holder[field_name] = _unflat(holder[field_name])
         record = from_plain(RunRecord, plain)
         moment(record.started_at)
     except _DAMAGE as error:
@@ -99,13 +97,14 @@ def _columns(kind: type[Any], rows: Sequence[Any]) -> dict[str, list[Any]]:
     return {field.name: [to_plain(getattr(row, field.name)) for row in rows] for field in fields(kind)}
 
 
-def _summaries(plain: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every summary in a plain record."""
+def _histograms(plain: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where every histogram of a plain record stands: what holds it, and under which name."""
     for load in plain["loads"]:
         for trial in load["trials"]:
             for stage in trial["stages"]:
-                yield stage["summary"]
-                yield from stage["summary"].get("endpoints", {}).values()
+                summary, arrivals = stage["summary"], stage.get("arrivals") or {}
+                of_requests = [(held, "histogram") for held in (summary, *summary.get("endpoints", {}).values())]
+                yield from ((held, name) for held, name in (*of_requests, (arrivals, "late")) if name in held)
 
 
 def _flat(histogram: Mapping[str, Any]) -> list[int]:
@@ -137,7 +136,7 @@ def _filled(trial: Trial, columns: Mapping[str, Any]) -> Trial:
         trial,
         windows=_rows(Window, windows),
         samples=_rows(Sample, columns["samples"]),
-        pulses=_rows(Pulse, columns["pulses"]),
+        pulses=_rows(Pulse, columns.get("pulses", {})),
     )
 
 

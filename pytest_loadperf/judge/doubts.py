@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from pytest_loadperf.measure.selfcheck import is_bottleneck
 from pytest_loadperf.measure.summary import stages_of
@@ -12,11 +13,10 @@ from pytest_loadperf.model import ArrivalRecord, LoadRecord, SelfCheck, StageRec
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.quantity import show_ms, show_per_second, show_percent
 
-_REACHED = 0.99  # of the arrivals: the last ones of a stage may be due a moment before it ends
+_HIDDEN = 0.001  # of the arrivals: without more of them, a p99.9 is what it would be with them
 _MOSTLY_BUSY_PERCENT = 70.0  # of a core
 _WORTH_TELLING_PERCENT = 1.0
 _CROWDED_PERCENT = 10.0  # of the time without a core
-_OF_FAILURES = ("failure_rate", "failures")
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,13 @@ class Doubt:
 
 def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
     """The doubts about the measured stages of a load, or about one stage."""
-    of_stages = (doubt for record in stages_of(load, stage) for doubt in _of_stage(record))
-    return list(dict.fromkeys((*map(_lost, _lost_workers(load)), *of_stages)))
-
-
-def _lost_workers(load: LoadRecord) -> Iterator[str]:
+    found = []
     for number, trial in enumerate(load.trials, 1):
-        for lost in trial.generator.lost_workers:
-            yield f"trial {number}: {lost}" if len(load.trials) > 1 else lost
+        where = f"trial {number}: " if len(load.trials) > 1 else ""
+        of_stages = (_of_stage(record) for record in stages_of(replace(load, trials=(trial,)), stage))
+        for doubt in chain(map(_lost, trial.generator.lost_workers), *of_stages):
+            found.append(replace(doubt, text=where + doubt.text))
+    return found
 
 
 def _lost(text: str) -> Doubt:
@@ -55,7 +54,7 @@ def _lost(text: str) -> Doubt:
 def _of_stage(record: StageRecord) -> Iterator[Doubt]:
     if is_bottleneck(record.generator):
         yield _bottleneck(record.stage, record.generator)
-    if record.arrivals is not None and record.arrivals.started < record.arrivals.due * _REACHED:
+    if record.arrivals is not None and record.arrivals.overdue > record.arrivals.due * _HIDDEN:
         yield _unreached(record.stage, record.arrivals)
 
 
@@ -71,8 +70,9 @@ def _bottleneck(stage: Stage, check: SelfCheck) -> Doubt:
         advice = "user code that computes or blocks holds its loop, or the machine has too much else to do"
     wait = f" and {show_percent(waited)} of the time without a core" if waited >= _WORTH_TELLING_PERCENT else ""
     seen = f"CPU {show_percent(check.cpu_percent)}{wait}, its loop late by up to {show_ms(check.lag_ms)}"
+    share = f"{check.saturated_s:.0f} of {check.seconds:.0f} s"
     return Doubt(
-        f"stage {stage.name!r}: the generator was the bottleneck: {how} in {check.saturated_s} of {check.seconds} s",
+        f"stage {stage.name!r}: the generator was the bottleneck: {how} in {share}",
         f"{seen}; {noise(check)}; {advice}",
         blames_generator=True,
     )
@@ -102,15 +102,14 @@ def noise(check: SelfCheck) -> str:
     return "machine: " + (", ".join(parts) or "unknown")
 
 
-def in_doubt(verdict: Verdict, metric: str, found: list[Doubt]) -> Verdict:
+def in_doubt(verdict: Verdict, found: Sequence[Doubt], excusable: bool) -> Verdict:
     """The verdict as far as it can be believed: what held is inconclusive.
 
-    What broke stays broken, unless the generator may have made it so; failures are real whoever sees them.
+    What broke stays broken, unless the generator may have made it so (`excusable`).
     """
     if not found or verdict.status in ("no_baseline", "inconclusive"):
         return verdict
     reason = "; ".join(filter(None, (*(doubt.text for doubt in found), verdict.reason)))
-    excused = metric not in _OF_FAILURES and any(doubt.blames_generator for doubt in found)
-    if verdict.breach and not excused:
+    if verdict.breach and not (excusable and any(doubt.blames_generator for doubt in found)):
         return replace(verdict, reason=reason)
     return replace(verdict, status="inconclusive", reason=reason)

@@ -38,7 +38,8 @@ class Kind:
         return "%" in self.units
 
 
-_LATENCY = Kind("a latency", {"ms": Decimal(1), "s": Decimal(1000)}, "250ms", "20ms", show_ms)
+LATENCY = "a latency"
+_LATENCY = Kind(LATENCY, {"ms": Decimal(1), "s": Decimal(1000)}, "250ms", "20ms", show_ms)
 _SHARE = Kind("a failure rate", {"%": Decimal("0.01")}, "1%", "0.5%", show_rate_percent)
 _THROUGHPUT = Kind("a throughput", {"/s": Decimal(1)}, "100/s", "10/s", show_per_second)
 _COUNT = Kind("a count", {"": Decimal(1)}, "100", "10", show_number)

@@ -26,7 +26,7 @@ from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts, in_doubt
 from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
-from pytest_loadperf.judge.metrics import NAMES, Kind, Metric, is_metric
+from pytest_loadperf.judge.metrics import LATENCY, NAMES, Kind, Metric, is_metric
 from pytest_loadperf.judge.scanner import Scanner
 from pytest_loadperf.judge.statistics import failure_rate_bound
 from pytest_loadperf.measure.summary import summary_of
@@ -56,6 +56,13 @@ class Threshold:
     def relative(self) -> bool:
         """Whether it takes earlier runs to judge it."""
         return isinstance(self.limit, FromBaseline)
+
+    @property
+    def excusable(self) -> bool:
+        """Whether a generator that is short of time can break it: it sees answers late, and asks for less."""
+        if self.op.startswith("<"):
+            return self.metric.kind.noun == LATENCY
+        return self.metric.name in ("rps", "requests")
 
     def holds(self, observed: float, limit: float) -> bool:
         """Whether the observed number keeps the limit; NaN never does."""
@@ -192,7 +199,7 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
         verdict = _judge_change(verdict, threshold, limit, observed, baseline or Baseline())
     else:
         verdict = _judge_absolute(verdict, threshold, limit.value(metric.kind), observed, load)
-    return in_doubt(verdict, metric.name, doubts(load, metric.stage))
+    return in_doubt(verdict, doubts(load, metric.stage), threshold.excusable)
 
 
 def _judge_absolute(verdict: Verdict, threshold: Threshold, bound: float, observed: float, load: LoadRecord) -> Verdict:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from statistics import fmean
+from collections.abc import Callable, Iterable, Sequence
 
 from pytest_loadperf.model import Pulse, SelfCheck
 
 _BUSY_PERCENT = 90.0  # of a second at work, or ready for it: too little is left for reading answers when they come
 _LATE_MS = 100.0  # a loop that was late by this has not looked at answers for so long
-_FEW = 0.1  # of a stage's seconds, and one at least: a ramp's first second, a hiccup of the machine
+_FEW = 0.1  # of a stage: a ramp's first second, a hiccup of the machine
+_FEW_S = 1.5
 
 
 def is_saturated(pulse: Pulse) -> bool:
@@ -20,39 +20,62 @@ def is_saturated(pulse: Pulse) -> bool:
     return pulse.cpu_percent + waited >= _BUSY_PERCENT or pulse.lag_ms >= _LATE_MS
 
 
+def saturated_seconds(pulses: Iterable[Pulse]) -> frozenset[int]:
+    """The whole seconds since the load began in which a process was saturated, if only for a part of them."""
+    return frozenset(
+        second
+        for pulse in pulses
+        if is_saturated(pulse)
+        for second in range(round(pulse.at_s - pulse.lasted_s), round(pulse.at_s))
+    )
+
+
 def is_bottleneck(check: SelfCheck) -> bool:
-    """Whether so many seconds were saturated that the stage tells more of the generator than of the service."""
-    return check.saturated_s > max(1.0, check.seconds * _FEW)
+    """Whether so much of a stage was saturated that it tells more of the generator than of the service."""
+    return check.saturated_s > max(_FEW_S, check.seconds * _FEW)
 
 
 def self_check(pulses: Sequence[Pulse], began_s: float, ended_s: float, service_cpu_percent: float) -> SelfCheck:
     """The check of a stage that lasted from one moment to the other, in seconds since the load began."""
-    seconds: defaultdict[int, list[Pulse]] = defaultdict(list)
+    processes: defaultdict[int, list[Pulse]] = defaultdict(list)
     for pulse in pulses:
-        if began_s + 0.5 < pulse.at_s <= ended_s + 0.5:  # most of its second is the stage's
-            seconds[round(pulse.at_s)].append(pulse)
-    if not seconds:
+        if began_s <= pulse.at_s - pulse.lasted_s / 2 < ended_s:
+            processes[pulse.process].append(pulse)
+    if not processes:
         return SelfCheck()
-    each = list(seconds.values())
-    others_percent = _mean(map(_used_besides, each)) - service_cpu_percent
+    worst = max(processes.values(), key=lambda process: (_saturated_s(process), _mean(process, _cpu_percent)))
+    everything = [pulse for process in processes.values() for pulse in process]
+    others_percent = _used_besides(processes.values()) - service_cpu_percent
     return SelfCheck(
-        seconds=len(each),
-        saturated_s=sum(any(is_saturated(pulse) for pulse in second) for second in each),
-        cpu_percent=fmean(max(pulse.cpu_percent for pulse in second) for second in each),
-        waited_percent=_mean(pulse.waited_percent for second in each for pulse in second),
-        lag_ms=max(pulse.lag_ms for second in each for pulse in second),
-        steal_percent=_mean(pulse.steal_percent for second in each for pulse in second),
-        stalled_percent=_mean(pulse.stalled_percent for second in each for pulse in second),
+        seconds=sum(pulse.lasted_s for pulse in worst),
+        saturated_s=_saturated_s(worst),
+        cpu_percent=_mean(worst, _cpu_percent),
+        waited_percent=_mean(worst, lambda pulse: pulse.waited_percent),
+        lag_ms=max(pulse.lag_ms for pulse in everything),
+        steal_percent=_mean(everything, lambda pulse: pulse.steal_percent),
+        stalled_percent=_mean(everything, lambda pulse: pulse.stalled_percent),
         others_percent=others_percent if math.isnan(others_percent) else max(0.0, others_percent),
     )
 
 
-def _used_besides(second: Sequence[Pulse]) -> float:
+def _saturated_s(pulses: Iterable[Pulse]) -> float:
+    return sum(pulse.lasted_s for pulse in pulses if is_saturated(pulse))
+
+
+def _cpu_percent(pulse: Pulse) -> float:
+    return pulse.cpu_percent
+
+
+def _used_besides(processes: Iterable[Sequence[Pulse]]) -> float:
     """What the machine was busy with besides the generator; NaN where it does not say."""
-    here = [pulse for pulse in second if not math.isnan(pulse.busy_percent)]  # workers elsewhere do not say
-    return here[0].busy_percent - sum(pulse.cpu_percent for pulse in here) if here else math.nan
+    # Workers elsewhere do not say how busy their machines were: that is nothing of this one.
+    here = [process for process in processes if not math.isnan(_mean(process, lambda pulse: pulse.busy_percent))]
+    busy = [_mean(process, lambda pulse: pulse.busy_percent) for process in here]
+    return max(busy) - sum(_mean(process, _cpu_percent) for process in here) if here else math.nan
 
 
-def _mean(values: Iterable[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return fmean(known) if known else math.nan
+def _mean(pulses: Iterable[Pulse], of: Callable[[Pulse], float]) -> float:
+    """Over time; NaN where no pulse says."""
+    known = [(of(pulse), pulse.lasted_s) for pulse in pulses if not math.isnan(of(pulse))]
+    lasted = sum(lasted_s for _, lasted_s in known)
+    return sum(value * lasted_s for value, lasted_s in known) / lasted if lasted else math.nan

@@ -123,6 +123,7 @@ def arrivals_of(stages: Iterable[StageRecord]) -> ArrivalRecord | None:
         due=sum(record.due for record in records),
         started=sum(record.started for record in records),
         waiting=sum(record.waiting for record in records),
+        overdue=sum(record.overdue for record in records),
         lasted_s=sum(record.lasted_s for record in records),
         late=Histogram.merged(record.late for record in records),
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.model import ServiceRecord, Trial
+from pytest_loadperf.measure.selfcheck import saturated_seconds
+from pytest_loadperf.model import Pulse, ServiceRecord, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, size_bytes
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.layers import Band, Bars, Hover, Layer, Line, Rule, Span
@@ -60,7 +61,8 @@ def over_time(trial: Trial, service: ServiceRecord) -> list[Figure]:
     stages = stretches(trial)
     time = _Time(seconds(max([stretch.end for stretch in stages], default=last)), stages)
     of_load = [_latency(each, time), _throughput(each, time), _users(each, time)] if each else []
-    return of_load + ([_cpu(used, time, service), _memory(used, time, service)] if used else [])
+    of_service = [_cpu(used, time, service), _memory(used, time, service)] if used else []
+    return of_load + of_service + ([_generator(trial.pulses, time)] if trial.pulses else [])
 
 
 def _latency(each: Sequence[Second], time: _Time) -> Figure:
@@ -106,6 +108,19 @@ def _memory(used: Sequence[Usage], time: _Time, service: ServiceRecord) -> Figur
     ]
     limit = _memory_limit(service)
     return _usage("Service memory", spread, limit and limit / unit, lambda size: show_bytes(size * unit), time)
+
+
+def _generator(pulses: Sequence[Pulse], time: _Time) -> Figure:
+    """The busiest of its processes, and the seconds in which one had no time for its users."""
+    busiest: dict[int, float] = {}
+    for pulse in pulses:
+        second = round(pulse.at_s - pulse.lasted_s)
+        busiest[second] = max(busiest.get(second, 0.0), pulse.cpu_percent)
+    line = Line("busiest process", [(second + 0.5, used) for second, used in sorted(busiest.items())], "black")
+    marks = Bars("saturated", [(second + 0.1, 100.0) for second in sorted(saturated_seconds(pulses))])
+    axis = linear([100.0, *busiest.values()], count=2)
+    drawn = (line, marks) if marks.points else (line,)
+    return _figure("Load generator CPU", drawn, (), axis, show_percent, time, height=60)
 
 
 def _usage(title: str, spread: Sequence[_Spread], limit: float | None, show: Show, time: _Time) -> Figure:
