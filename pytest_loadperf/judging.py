@@ -164,6 +164,9 @@ class Judging:
             )
         if verdict.status == "no_baseline" and self._settings.require_baseline:
             return replace(verdict, status="broken", reason=f"{verdict.reason} (--loadperf-require-baseline)".strip())
+        if verdict.status in self._settings.fail_on:
+            why = f"{verdict.status}: {verdict.reason} (--loadperf-fail-on)"
+            return replace(verdict, status="broken", reason=why)
         return verdict
 
     @pytest.hookimpl(wrapper=True)

@@ -7,6 +7,7 @@ import argparse
 import pytest
 
 BACKENDS = ("auto", "docker", "process")
+FAILING = ("inconclusive", "no_baseline")
 MASTER_HOST = "127.0.0.1"
 MASTER_PORT = 5557  # Locust's own
 
@@ -29,6 +30,12 @@ def declare(parser: pytest.Parser) -> None:
     add("--loadperf-no-save", action="store_true", help="judge, but keep no record of this run")
     add("--loadperf-baseline", metavar="NAME", help="branch, tag or run id to compare with (default: default branch)")
     add("--loadperf-require-baseline", action="store_true", help="fail tests whose load has no comparable run")
+    add(
+        "--loadperf-fail-on",
+        metavar="VERDICTS",
+        type=fail_on,
+        help="verdicts that fail tests as well: inconclusive, no_baseline",
+    )
     add("--loadperf-report", metavar="PATH", help="the HTML report (default: .loadperf/report.html)")
     add("--loadperf-summary", metavar="PATH", help="a Markdown summary (default: $GITHUB_STEP_SUMMARY where set)")
     add("--loadperf-scale", metavar="FACTOR", type=_scale, help="shrink every stage: a smoke run, nothing judged")
@@ -45,6 +52,7 @@ def declare(parser: pytest.Parser) -> None:
         ("backend", "where services run: auto, docker or process"),
         ("history", "directory or fsspec URL that keeps the runs"),
         ("baseline", "branch, tag or run id to compare with"),
+        ("fail_on", "verdicts that fail a test as well: inconclusive, no_baseline"),
         ("workers", "in how many processes of this machine the users run"),
         ("master", "where to listen for workers from elsewhere"),
         ("expect_workers", "how many workers from elsewhere to wait for"),
@@ -61,6 +69,17 @@ def backend(text: str) -> str:
     if text not in BACKENDS:
         raise argparse.ArgumentTypeError(f"{text!r} is no backend; expected auto, docker or process")
     return text
+
+
+def fail_on(text: str) -> tuple[str, ...]:
+    """Verdicts that pass unless they are named here."""
+    words = tuple(word.strip() for word in text.split(","))
+    for word in words:
+        if word not in FAILING:
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is no verdict to fail on; expected a list of " + ", ".join(FAILING)
+            )
+    return words
 
 
 def count(text: str) -> int:

@@ -29,6 +29,7 @@ class LoadperfConfig:
     save: bool = True
     baseline: str | None = None
     require_baseline: bool = False
+    fail_on: tuple[str, ...] = ()  # verdicts that would pass otherwise
     report: Path = Path(".loadperf/report.html")  # absolute, once read
     summary: Path | None = None
     scale: float | None = None
@@ -76,6 +77,7 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         save=not config.getoption("loadperf_no_save"),
         baseline=given("baseline"),
         require_baseline=config.getoption("loadperf_require_baseline"),
+        fail_on=parsed("fail_on", options.fail_on) or (),
         report=config.rootpath / (given("report") or ".loadperf/report.html"),
         summary=config.rootpath / summary if summary else None,
         scale=config.getoption("loadperf_scale"),
