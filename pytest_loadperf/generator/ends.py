@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 from pytest_loadperf.generator.protocol import End
-from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.measure.summary import merge_arrivals
 from pytest_loadperf.model import ArrivalRecord
 
 
@@ -33,13 +33,4 @@ def together(ends: Sequence[End], lasted_s: float) -> End:
 def _stage(parts: Iterable[ArrivalRecord | None]) -> ArrivalRecord | None:
     """The arrivals of a stage, of which each process made a share."""
     made = [part for part in parts if part is not None]
-    if not made:
-        return None
-    return ArrivalRecord(
-        due=sum(part.due for part in made),
-        started=sum(part.started for part in made),
-        waiting=sum(part.waiting for part in made),
-        overdue=sum(part.overdue for part in made),
-        lasted_s=max(part.lasted_s for part in made),
-        late=Histogram.merged(part.late for part in made),
-    )
+    return merge_arrivals(made, max(part.lasted_s for part in made)) if made else None

@@ -117,14 +117,17 @@ def memory_bytes_of(stages: Iterable[StageRecord]) -> float:
 def arrivals_of(stages: Iterable[StageRecord]) -> ArrivalRecord | None:
     """The arrivals of these stages together; None where none of them has a rate."""
     records = [stage.arrivals for stage in stages if stage.arrivals is not None]
-    if not records:
-        return None
+    return merge_arrivals(records, sum(record.lasted_s for record in records)) if records else None
+
+
+def merge_arrivals(records: Sequence[ArrivalRecord], lasted_s: float) -> ArrivalRecord:
+    """One record of all these arrivals, which came in so much time."""
     return ArrivalRecord(
         due=sum(record.due for record in records),
         started=sum(record.started for record in records),
         waiting=sum(record.waiting for record in records),
         overdue=sum(record.overdue for record in records),
-        lasted_s=sum(record.lasted_s for record in records),
+        lasted_s=lasted_s,
         late=Histogram.merged(record.late for record in records),
     )
 
