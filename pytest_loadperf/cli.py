@@ -1,16 +1,18 @@
-"""The command `pytest-loadperf`: a look at what earlier runs left behind."""
+"""The command `pytest-loadperf`: a look at what earlier runs left behind, and workers for the loads to come."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pytest_loadperf.errors import HistoryError, LoadperfError
+from pytest_loadperf import options
+from pytest_loadperf.errors import GeneratorError, HistoryError, LoadperfError
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.history.store import Store, open_store
 from pytest_loadperf.measure.summary import summary_of
@@ -30,15 +32,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand: 0 done, 1 the history can't serve it, 4 (as SystemExit) the command line can't be meant."""
+    """Run a subcommand: 0 done, 1 it can't be, 4 (as SystemExit) the command line can't be meant."""
     asked = _parser().parse_args(argv)
     try:
-        store = open_store(asked.history, Path.cwd())
-        text: str = asked.run_command(store, asked)
+        asked.run_command(asked)
     except LoadperfError as error:
         sys.stderr.write(f"pytest-loadperf: {error}\n")
         return 1
-    sys.stdout.write(text + "\n")
     return 0
 
 
@@ -59,23 +59,60 @@ def _parser() -> _Parser:
         "--output", metavar="PATH", type=Path, default=Path(".loadperf/report.html"), help="(default: %(default)s)"
     )
     report.set_defaults(run_command=_report)
+    worker = commands.add_parser("worker", help="run users for the loads of another machine, until it is stopped")
+    worker.add_argument(
+        "--master", metavar="ADDRESS", type=options.address, required=True, help="HOST:PORT of pytest --loadperf-master"
+    )
+    worker.add_argument(
+        "--code", metavar="DIR", type=_folder, help="the users' code, in place of what the master has: its rootdir"
+    )
+    worker.set_defaults(run_command=_worker)
     return parser
 
 
-def _history(store: Store, asked: argparse.Namespace) -> str:
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no directory")
+    return Path(text)
+
+
+def _worker(asked: argparse.Namespace) -> None:
+    from pytest_loadperf.generator.remote import serve
+
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    host, port = asked.master
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)  # which a container's first process would ignore
+    try:
+        serve(host, port, asked.code, _say)
+    except KeyboardInterrupt:
+        return
+    raise GeneratorError("the generator does not want this worker")
+
+
+def _history(asked: argparse.Namespace) -> None:
+    store = open_store(asked.history, Path.cwd())
+    sys.stdout.write(_listed(store, asked.json) + "\n")
+
+
+def _listed(store: Store, as_json: bool) -> str:
     records = store.records(_warn)
-    if asked.json:
+    if as_json:
         return json.dumps([_plain_run(record) for record in records], indent=2)
     if not records:
         return f"no runs in {store.place} yet; `pytest --loadperf` adds one"
     return _table([_HEAD, *(line for record in records for line in _lines(record))])
 
 
-def _report(store: Store, asked: argparse.Namespace) -> str:
+def _report(asked: argparse.Namespace) -> None:
     from pytest_loadperf.report.html import write  # Jinja2 and pandas, for this subcommand only
 
+    store = open_store(asked.history, Path.cwd())
     records = store.records(_warn)
-    return str(write(store.series(_chosen(records, asked.run, store.place)), records, asked.output))
+    written = write(store.series(_chosen(records, asked.run, store.place)), records, asked.output)
+    sys.stdout.write(f"{written}\n")
 
 
 def _chosen(records: Sequence[RunRecord], run_id: str | None, place: str) -> RunRecord:
@@ -88,6 +125,11 @@ def _chosen(records: Sequence[RunRecord], run_id: str | None, place: str) -> Run
             return record
     newest = ", ".join(record.id for record in records[-5:])
     raise HistoryError(f"no run {run_id!r} in {place}; the newest are {newest} (`pytest-loadperf history` lists all)")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _warn(text: str) -> None:

@@ -119,6 +119,7 @@ class Crew:
     joined: int = 0  # workers that join it from elsewhere
     host: str = "127.0.0.1"  # where it listens for them
     port: int = 0  # any that is free
+    come_s: float = 60.0  # how long they may take to come
     root: str = ""  # the folder that a worker with code of its own has in its image
 
     @property

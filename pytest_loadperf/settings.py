@@ -46,7 +46,7 @@ class LoadperfConfig:
         if self.expect_workers == 0:
             return Crew(local)
         host, port = self.master or (options.MASTER_HOST, options.MASTER_PORT)
-        return Crew(local, self.expect_workers, host, port, str(self.rootpath.resolve()))
+        return Crew(local, self.expect_workers, host, port, root=str(self.rootpath.resolve()))
 
 
 def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:

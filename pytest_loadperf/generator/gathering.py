@@ -22,7 +22,6 @@ from pytest_loadperf.history.environment import versions
 from pytest_loadperf.plan import Crew, Plan
 from pytest_loadperf.redact import redact
 
-_COME_S = 60.0
 _LOOK_S = 0.05
 _QUIET_S = 2.0  # the first ones come within this time
 _TELL_EVERY_S = 10.0
@@ -68,8 +67,8 @@ class Gathering:
             for number, status in self._processes.ended():
                 name = f"worker {number} (pid {self._processes.pid(number)})"
                 raise GeneratorError(f"{name} {how_ended(status)} before the load began")
-            if monotonic() > began + _COME_S:
-                raise GeneratorError(f"after {_COME_S:g} s there are {self._so_far()}")
+            if monotonic() > began + self._crew.come_s:
+                raise GeneratorError(f"after {self._crew.come_s:g} s there are {self._so_far()}")
             if monotonic() > tell_at:
                 tell_at += _TELL_EVERY_S
                 say(Waiting(f"waiting for workers: there are {self._so_far()}"))

@@ -10,8 +10,6 @@ from time import monotonic, sleep
 from pytest_loadperf.generator.protocol import Join, send
 from pytest_loadperf.generator.start import command
 
-_LAST_EVENTS_S = 5.0
-
 
 class LocalWorkers:
     """Some processes; each ends when its input does, which is when this one is gone."""
@@ -39,9 +37,9 @@ class LocalWorkers:
         """Of the one with this number."""
         return self._processes[number - 1].pid
 
-    def close(self) -> None:
+    def close(self, wait_s: float) -> None:
         """Let each end by itself, for a while: the user's code may have something to do at its end."""
-        deadline = monotonic() + _LAST_EVENTS_S
+        deadline = monotonic() + wait_s
         while len(list(self.ended())) < len(self._processes) and monotonic() < deadline:
             sleep(0.02)
         for process in self._processes:

@@ -27,7 +27,7 @@ class Master(MasterRunner):
         try:
             super().__init__(environment, host, port)
         except (SystemExit, Exception) as error:  # Locust exits where the port is taken
-            why = "another program does" if isinstance(error, SystemExit) else str(error)
+            why = "Address already in use" if isinstance(error, SystemExit) else str(error)
             raise GeneratorError(
                 f"the generator can't listen for workers on {host}:{port}: {why}. "
                 "Give --loadperf-master an address of this machine, and a port that is free"

@@ -15,7 +15,7 @@ from locust.env import Environment
 from locust.runners import MASTER_HEARTBEAT_TIMEOUT, LocalRunner, Runner, WorkerRunner
 from locust.user.task import LOCUST_STATE_STOPPING
 
-_CUT_OFF_S = 3
+_CUT_OFF_S = 2
 
 
 class PatientRunner(Runner):
@@ -87,7 +87,7 @@ class PatientWorkerRunner(PatientRunner, WorkerRunner):
     def _see_cut_off(self, monitor: Any) -> NoReturn:
         while True:
             monitor.recv_multipart()
-            self._cut_off = True
+            self._cut_off, self.last_heartbeat_timestamp = True, None
 
     def heartbeat_timeout_checker(self) -> NoReturn:
         """Count seconds of silence, as a clock on the wall may be set; fewer are enough once the connection is lost."""

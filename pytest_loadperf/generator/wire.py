@@ -19,7 +19,7 @@ from pytest_loadperf.plan import Plan
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")  # Linux; containers have that of their machine
 _NETWORK = Path("/proc/self/ns/net")
-_LAST_MESSAGE_MS = 3000
+_LAST_MESSAGE_MS = 2000
 K = TypeVar("K")
 
 

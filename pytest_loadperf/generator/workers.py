@@ -28,6 +28,7 @@ from pytest_loadperf.redact import redact
 
 _LOOK_S = 0.1
 _LAST_WORDS_S = 1.0  # between the end of a worker's process and its account, which may be under way
+_LAST_EVENTS_S = 5.0  # of the user's code in a worker
 _ACCOUNT_S = 20.0  # how long the accounts may take once the users had their time to finish
 
 
@@ -137,7 +138,7 @@ class Workers:
     def close(self) -> None:
         """Let the workers go."""
         wire.close(self._runner.server)
-        self._processes.close()
+        self._processes.close(_LAST_EVENTS_S if self._watching is not None else 0.0)
 
     def _hear_second(self, client: str, told: wire.Told) -> None:
         self._seconds.add(self._member(client).number, told.second, told.users)
