@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import psutil
 import pytest
@@ -23,7 +24,7 @@ from test_trial import run as run_trial
 from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.launch import Generator, launched
 from pytest_loadperf.generator.protocol import End, Second
-from pytest_loadperf.measure.selfcheck import self_check
+from pytest_loadperf.measure.selfcheck import is_saturated
 from pytest_loadperf.model import Pulse, Summary
 from pytest_loadperf.plan import Crew, Plan, Reference, Stage
 
@@ -321,14 +322,11 @@ def test_a_saturated_worker_is_seen_in_its_own_pulses(server: str, tmp_path: Pat
             if isinstance(message, Second):
                 pulses += message.pulses
     by_process = {process: [p for p in pulses if p.process == process] for process in (0, 1, 2)}
-    busiest = {process: max(pulse.cpu_percent for pulse in of) for process, of in by_process.items()}
-    burning = max(busiest, key=lambda process: busiest[process])
+    used = {process: median(pulse.cpu_percent for pulse in of) for process, of in by_process.items()}
+    burning = max(used, key=lambda process: used[process])
     assert burning in (1, 2)
-    assert busiest[burning] > 60  # the machine's cores may be busy with other things
-    assert all(percent < 50 for process, percent in busiest.items() if process != burning)
-    assert self_check(pulses, 0.0, 3.0, 0.0).cpu_percent == pytest.approx(
-        sum(pulse.cpu_percent for pulse in by_process[burning][:3]) / 3, abs=15
-    )
+    assert used[burning] > 2 * max(percent for process, percent in used.items() if process != burning)
+    assert any(is_saturated(pulse) for pulse in by_process[burning])
 
 
 def workers_of(generator: Generator) -> list[psutil.Process]:
