@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 def to_plain(value: Any) -> Any:
     """The value as dicts, lists, strings, numbers, booleans and None; fields at their default are left out."""
+    if type(value) in (int, str):  # most of what there is: a generator holds its users up for as long as this takes
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {}
         for field in dataclasses.fields(value):

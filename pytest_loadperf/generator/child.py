@@ -16,7 +16,7 @@ from pytest_loadperf.generator.protocol import Failed, Join, Message, Reader, se
 from pytest_loadperf.plan import Plan
 
 PARENT_GONE = 3  # exit status
-_OPEN_FILES = 10_000
+_OPEN_FILES = 100_000
 
 
 def main() -> NoReturn:
@@ -78,7 +78,7 @@ def _make_ready() -> None:
 
 
 def _raise_open_files() -> None:
-    """As many open files as the system lets us have, as Locust does it: every user has a connection."""
+    """As many open files as the system lets us have, every user has a connection."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
