@@ -78,7 +78,7 @@ def _make_ready() -> None:
 
 
 def _raise_open_files() -> None:
-    """As many open files as the system lets us have, every user has a connection."""
+    """As many open files as the system lets us have: every user has a connection."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
