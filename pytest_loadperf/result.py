@@ -58,6 +58,7 @@ class GeneratorUse:
     others_percent: float  # CPU of neither generator nor service, likewise; 100 is one core
     unfinished_users: int
     user_errors: dict[str, int]  # exceptions in user code, by text
+    lost_workers: tuple[str, ...]  # which, when and how
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class LoadResult(StageResult):
             others_percent=_highest(check.others_percent for check in checks),
             unfinished_users=sum(record.unfinished_users for record in records),
             user_errors=dict(errors),
+            lost_workers=tuple(lost for record in records for lost in record.lost_workers),
         )
 
     def frame(self) -> pandas.DataFrame:

@@ -77,8 +77,8 @@ def _length(head: bytes) -> int:
     return 0
 
 
-async def main(port: int, log: TextIO | None) -> None:
-    server = await asyncio.start_server(Server(log, seed=1).serve, "127.0.0.1", port, backlog=1024)
+async def main(host: str, port: int, log: TextIO | None) -> None:
+    server = await asyncio.start_server(Server(log, seed=1).serve, host, port, backlog=1024)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.close)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
@@ -88,8 +88,9 @@ async def main(port: int, log: TextIO | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log", type=argparse.FileType("w", bufsize=1))
     options = parser.parse_args()
     sys.stderr.write("answering starts\n")
-    asyncio.run(main(options.port, options.log))
+    asyncio.run(main(options.host, options.port, options.log))

@@ -12,6 +12,7 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner
 
 from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator.wire import ASKING
 
 
 class Master(MasterRunner):
@@ -38,6 +39,13 @@ class Master(MasterRunner):
     def port(self) -> int:
         """Where it listens."""
         return int(self.server.port)
+
+    def get_worker_index(self, client_id: str) -> int:
+        """From 0 for those that have joined: user code divides its data by it."""
+        if client_id.startswith(ASKING):
+            return -1
+        index: int = super().get_worker_index(client_id)  # type: ignore[no-untyped-call]
+        return index
 
     def _count_report(self, client_id: str, data: dict[str, Any]) -> None:
         self.reported_requests[client_id] += data["stats_total"]["num_requests"]

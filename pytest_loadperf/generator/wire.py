@@ -20,6 +20,7 @@ from pytest_loadperf.plan import Plan
 _BOOT = Path("/proc/sys/kernel/random/boot_id")  # Linux; containers have that of their machine
 _NETWORK = Path("/proc/self/ns/net")
 _LAST_MESSAGE_MS = 2000
+ASKING = "asking "  # begins the name of a worker until it has joined and has Locust's name for it
 K = TypeVar("K")
 
 

@@ -32,8 +32,8 @@ class Worker:
     def __init__(self, join: Join, say: Callable[[str], object]) -> None:
         self._join = join
         self._say = say
-        self._name = f"{socket.gethostname()}_{uuid4().hex}"
-        self._connection = rpc.Client(join.host, join.port, self._name)
+        self._name = f"{wire.ASKING}{socket.gethostname()} {uuid4().hex}"
+        self._connection = rpc.Client(_resolvable(join.host), join.port, self._name)
         self._runner: PatientWorkerRunner | None = None
         self._began = 0.0
         self._wait_s = 0.0  # for the last answers, unless the generator says otherwise
@@ -158,3 +158,14 @@ class Worker:
             wire.tell(self._runner, message)
         else:
             self._connection.send(wire.framed(message, self._name))
+
+
+def _resolvable(host: str) -> str:
+    """The name once it is known: of a container that does not run yet it is not, and Locust does not ask twice."""
+    while True:
+        try:
+            socket.getaddrinfo(host.strip("[]"), None)
+        except OSError:
+            gevent.sleep(_ASK_EVERY_MS / 1000)
+        else:
+            return host

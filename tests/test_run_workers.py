@@ -1,0 +1,90 @@
+"""What a user of pytest sees of a load with workers."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from projects import ONE_SECOND, Project
+from test_remote_workers import worker
+
+from pytest_loadperf.plan import Crew
+from pytest_loadperf.settings import LoadperfConfig
+
+MARKED = '@pytest.mark.loadperf("p95 < 5s")\n'
+LOSING = """
+import os, signal
+from locust import events
+
+@events.test_start.add_listener
+def lose_one(environment, **_):
+    if getattr(environment.runner, "worker_index", None) == 1:
+        import gevent
+        gevent.spawn_later(1, os.kill, os.getpid(), signal.SIGKILL)
+"""
+
+
+def fingerprints(project: Project) -> list[str]:
+    (kept,) = (project.path / ".loadperf" / "runs").glob("*.json")
+    return [load["fingerprint"]["workers"] for load in json.loads(kept.read_text())["loads"]]
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n2"]])
+def test_a_load_with_workers_runs_like_any_other(project: Project, arguments: list[str]) -> None:
+    project.module(
+        "test_it", f"rush = load(Shopper, {ONE_SECOND})\n{MARKED}def test_it(rush):\n    assert rush.requests > 50\n"
+    )
+    project.run("--loadperf-workers", "2", *arguments).assert_outcomes(passed=1)
+    assert fingerprints(project) == ["2 here"]
+
+
+def test_the_ini_file_may_ask_for_workers(project: Project) -> None:
+    (project.path / "pytest.ini").write_text("[pytest]\nloadperf_workers = 3\n")
+    project.module("test_it", f"rush = load(Shopper, {ONE_SECOND}, workers=2)\n{MARKED}def test_it(rush): pass\n")
+    project.module("test_that", f"rush = load(Shopper, {ONE_SECOND})\n{MARKED}def test_that(rush): pass\n")
+    project.run().assert_outcomes(passed=2)
+    assert fingerprints(project) == ["2 here", "3 here"]
+
+
+@pytest.mark.parametrize(
+    ("load", "option", "expected", "crew"),
+    [
+        (None, None, 0, None),
+        (None, 1, 0, None),
+        (None, 3, 0, Crew(3)),
+        (2, 3, 0, Crew(2)),
+        (1, 3, 0, None),
+        (None, None, 4, Crew(0, 4, "127.0.0.1", 5557, root="/")),
+        (1, None, 4, Crew(1, 4, "127.0.0.1", 5557, root="/")),
+        (None, 2, 4, Crew(2, 4, "127.0.0.1", 5557, root="/")),
+    ],
+)
+def test_the_load_wins_over_the_options(load: int | None, option: int | None, expected: int, crew: Crew | None) -> None:
+    assert LoadperfConfig(Path("/"), workers=option, expect_workers=expected).crew(load) == crew
+
+
+def test_a_lost_worker_makes_a_verdict_inconclusive(project: Project) -> None:
+    stage = 'Stage("rush", users=4, duration="3s")'
+    project.module(
+        "test_it",
+        f"{LOSING}rush = load(Shopper, {stage}, workers=2)\n{MARKED}def test_it(rush):\n"
+        "    (lost,) = rush.generator.lost_workers\n    assert lost.startswith('worker ')\n",
+    )
+    result = project.run()
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines(
+        [r".*inconclusive.*worker \d \(pid \d+\) was lost 1 s into the load: it was killed by SIGKILL.*"]
+    )
+
+
+def test_a_run_waits_for_workers_from_elsewhere_and_says_so(project: Project) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    project.module("test_it", f"rush = load(Shopper, {ONE_SECOND})\n{MARKED}def test_it(rush): pass\n")
+    with worker(port, project.path / "away"):
+        result = project.run("--loadperf-master", f":{port}", "--loadperf-expect-workers", "1")
+    result.assert_outcomes(passed=1)
+    assert fingerprints(project) == ["0 here, 1 from elsewhere"]
