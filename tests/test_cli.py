@@ -178,6 +178,9 @@ def test_the_version_is_the_package_s(capsys: Captured) -> None:
     ("arguments", "reason"),
     [
         ([], "pytest-loadperf: the following arguments are required: COMMAND"),
+        (["worker"], "pytest-loadperf worker: the following arguments are required: --master"),
+        (["worker", "--master", "there:x"], "'there:x' is no address; expected HOST:PORT, HOST or :PORT"),
+        (["worker", "--master", "there", "--code", "/nowhere"], "'/nowhere' is no directory"),
         (["histry"], "invalid choice: 'histry'"),
         (["history", "--jsn"], "unrecognized arguments: --jsn"),
         (["report", "--run"], "pytest-loadperf report: argument --run: expected one argument"),

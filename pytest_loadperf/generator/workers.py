@@ -51,8 +51,7 @@ class Workers:
         self._processes = processes
         self._tell = tell
         self._fail = fail
-        self._names = Names(plan.secrets)
-        self._seconds = Seconds(self._names, tell)
+        self._seconds = Seconds(Names(plan.secrets), tell)
         self._running = Running(plan, prepared, lambda second: self._seconds.add(0, second, {}), cut_short)
         self._gathering = Gathering(plan, plan.crew, self._runner, processes, self._break)
         self._began = self._ended_s = 0.0

@@ -1,0 +1,152 @@
+"""What several processes tell of a load, put together."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator.ends import together
+from pytest_loadperf.generator.names import Names
+from pytest_loadperf.generator.protocol import End, Second
+from pytest_loadperf.generator.seconds import Seconds
+from pytest_loadperf.generator.shipping import found, unpacked, users_code
+from pytest_loadperf.measure.collector import Collector
+from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.model import ArrivalRecord, Pulse, Window
+from pytest_loadperf.plan import Plan, Reference
+
+
+def window(second: int, *latencies_ms: float, endpoint: str = "ask", users: int = 1, error: str = "") -> Window:
+    histogram = Histogram()
+    histogram.add(*latencies_ms)
+    count = len(latencies_ms)
+    errors = {error: count} if error else {}
+    extremes = (sum(latencies_ms), min(latencies_ms), max(latencies_ms))
+    return Window(second, 0, "GET", endpoint, users, count, count * bool(error), 7, *extremes, histogram, {}, errors)
+
+
+def second(at_s: float, *windows: Window, users: int = 1, busy: float = 50.0) -> Second:
+    return Second(at_s, users, users + 1, windows, (Pulse(at_s, 10.0, 1.0, busy),))
+
+
+class Told(Seconds):
+    """What was told by two workers, the second of them on another machine."""
+
+    def __init__(self, *secrets: str) -> None:
+        self.all: list[Second] = []
+        super().__init__(Names(secrets), self.all.append)
+        self.join(1)
+        self.join(2, elsewhere=True)
+
+
+def test_a_second_is_told_when_all_have_told_of_it_with_the_users_of_all() -> None:
+    told = Told()
+    told.add(1, second(1.01, window(0, 1.0, 5.0), users=3), {0: 3, 1: 3})
+    assert told.all == []
+    told.add(2, second(1.2, window(0, 3.0), users=2), {0: 2, 1: 2})
+    (whole,) = told.all
+    assert (whole.at_s, whole.users, whole.most_users) == (1.2, 5, 7)
+    assert [made.users for made in whole.windows] == [5, 5]
+    collector = Collector()
+    collector.add(whole.windows)
+    (merged,) = collector.windows()
+    both = Histogram()
+    both.add(1.0, 5.0, 3.0)
+    assert (merged.requests, merged.sum_ms, merged.min_ms, merged.max_ms, merged.bytes) == (3, 9.0, 1.0, 5.0, 14)
+    assert merged.histogram == both
+
+
+def test_pulses_bear_the_number_of_their_process_and_other_machines_are_not_ours() -> None:
+    told = Told()
+    told.add(1, second(1.0), {})
+    told.add(2, second(1.0), {})
+    assert [(pulse.process, pulse.busy_percent) for pulse in told.all[0].pulses] == [
+        (1, 50.0),
+        (2, pytest.approx(math.nan, nan_ok=True)),
+    ]
+
+
+def test_nobody_waits_for_one_that_is_held_up_or_lost() -> None:
+    told = Told()
+    told.add(1, second(1.0, window(0, 1.0)), {0: 1})
+    told.add(1, second(2.0, window(1, 1.0)), {1: 1})
+    assert [len(whole.windows) for whole in told.all] == [1]
+    told.leave(2)
+    assert [len(whole.windows) for whole in told.all] == [1, 1]
+    told.add(1, second(3.0, window(2, 1.0)), {2: 1})
+    assert len(told.all) == 3
+    assert (told.requests[1], told.requests[2]) == (3, 0)
+
+
+def test_a_late_window_has_the_users_of_its_own_second() -> None:
+    told = Told()
+    for at, users in ((0, 1), (1, 4)):
+        for number in (1, 2):
+            told.add(number, second(at + 1.0, users=users), {at: users})
+    told.add(1, second(3.0, window(0, 1500.0)), {2: 9})
+    told.add(2, second(3.0), {2: 9})
+    assert [made.users for made in told.all[-1].windows] == [2]
+
+
+def test_what_workers_were_not_told_to_hide_is_hidden() -> None:
+    told = Told("geheim")
+    told.leave(2)
+    told.add(1, second(1.0, window(0, 1.0, endpoint="/geheim", error="no geheim")), {})
+    (made,) = told.all[0].windows
+    assert (made.endpoint, made.errors) == ("/***", {"no ***": 1})
+
+
+def test_ends_are_added_up() -> None:
+    late = Histogram()
+    late.add(4.0)
+    arrivals = ArrivalRecord(due=10, started=9, waiting=1, lasted_s=2.0, late=late)
+    one = End(3.0, 5, 1, 6, 1, unanswered=1, user_errors={"a": 1}, faults=("x",), arrivals=(None, arrivals))
+    other = replace(one, user_errors={"a": 2, "b": 1}, faults=("x", "y"))
+    none = End(3.0, 0, 0, 0, 0)
+    whole = together([none, one, other], 3.5)
+    assert whole == End(
+        3.5,
+        10,
+        2,
+        12,
+        2,
+        unanswered=2,
+        user_errors={"a": 3, "b": 1},
+        faults=("x", "y"),
+        arrivals=(None, ArrivalRecord(20, 18, 2, 2.0, Histogram.merged([late, late]))),
+    )
+
+
+def test_the_users_code_is_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "basket_to_ship.py").write_text("SIZE = 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    __import__("basket_to_ship")
+    files = users_code(Plan(locustfile=__file__))
+    monkeypatch.delitem(sys.modules, "basket_to_ship")
+    assert files[str(tmp_path / "basket_to_ship.py")] == b"SIZE = 3\n"
+    assert str(Path(__file__).resolve()) in files
+    installed = [
+        name for name in files if "site-packages" in name or "/pytest_loadperf/" in name or "lib/python" in name
+    ]
+    assert installed == []
+
+
+def test_code_is_found_where_it_was_put(tmp_path: Path) -> None:
+    reference = Reference("/home/me/tests/test_it.py", "test_it", "Shopper")
+    plan = Plan(users=(reference,), sys_path=("/home/me/tests", "/usr/lib/python3", "/home/me/lib", ""))
+    there = unpacked(plan, {"/home/me/tests/test_it.py": b"x = 1\n"}, tmp_path)
+    assert there.users[0].file == f"{tmp_path}/home/me/tests/test_it.py"
+    assert Path(there.users[0].file).read_text() == "x = 1\n"
+    assert there.sys_path == (f"{tmp_path}/home/me/tests", *sys.path)
+    image = found(plan, "/home/me", Path("/image"))
+    assert image.users[0].file == "/image/tests/test_it.py"
+    assert image.sys_path == ("/image/tests", "/image/lib", *sys.path)
+    with pytest.raises(
+        GeneratorError, match=r"/home/me/tests/test_it\.py is not below /srv, which --code /image stands"
+    ):
+        found(plan, "/srv", Path("/image"))
