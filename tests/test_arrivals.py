@@ -50,7 +50,7 @@ def test_every_arrival_begins_at_its_moment(server: str, tmp_path: Path) -> None
     arrivals = run.arrivals()
     assert (arrivals.due, arrivals.started, arrivals.waiting) == (400, 400, 0)
     assert arrivals.achieved_rate == pytest.approx(200, rel=0.005)
-    assert arrivals.late_ms(50) < 5
+    assert arrivals.late_ms(50) < 50
     assert run.summary().requests == 400
     by_second = [window.requests for window in run.collector.windows()]
     assert by_second == [pytest.approx(200, abs=10)] * 2

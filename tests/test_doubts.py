@@ -47,8 +47,8 @@ def test_a_lost_worker_is_a_doubt_about_all_stages() -> None:
     record = replace(record, trials=(replace(trial, generator=replace(trial.generator, lost_workers=(lost,))),))
     for found in (doubts(record), doubts(record, "warm-up")):
         assert [str(doubt) for doubt in found] == [
-            f"{lost}; what it measured in its last second is missing, and the others took over its users; look for "
-            "what ended it: its machine's memory, a network that broke, user code"
+            f"{lost}; what it measured in its last second is missing; the others took over its users, but not its "
+            "arrivals; look for what ended it: its machine's memory, a network that broke, user code"
         ]
         assert found[0].blames_generator
     twice = replace(record, trials=record.trials * 2)
@@ -62,9 +62,17 @@ def test_a_generator_that_is_held_up_is_a_doubt_of_another_kind() -> None:
     ]
 
 
+def test_a_stage_that_had_too_few_users_is_a_doubt() -> None:
+    assert said(load(users=59)) == [
+        "stage 'rush': only 59 of 60 users ran; those that end by themselves, or can not be started in time, are "
+        "missing in what the service was asked for"
+    ]
+    assert said(load(users=60)) == []
+
+
 def test_a_rate_that_was_not_reached_is_a_doubt() -> None:
     assert said(open_load()) == [
-        "stage 'rush': the rate was not reached: 150/s of 200/s; 500 arrivals still waited for a user when it ended; "
+        "stage 'rush': the rate was not reached: 150/s of 200/s; 500 arrivals had no user when it ended; "
         "raise max_users (50) unless the service is to blame"
     ]
 

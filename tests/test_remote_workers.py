@@ -158,6 +158,49 @@ def test_local_workers_and_those_from_elsewhere_work_together(asked: Plan, port:
     assert run.endpoints()[here] == pytest.approx(run.endpoints()[away], rel=0.3)
 
 
+def test_who_was_not_let_in_gets_no_users_and_does_no_harm(asked: Plan, port: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(Path(asked.users[0].file)), "--worker"]
+    command += ["--master-host", "127.0.0.1", "--master-port", str(port)]
+    stages = (Stage("only", users=6, duration="4s"),)
+    with (
+        worker(port, tmp_path / "away"),
+        (tmp_path / "stranger").open("w") as log,
+        launched(replace(asked, stages=stages)) as generator,
+    ):
+        messages = generator.messages()
+        while not isinstance(next(messages), Second):
+            pass
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path / "home")}
+        with subprocess.Popen(command, stdout=log, stderr=log, env=environment) as stranger:
+            with socket.create_connection(("127.0.0.1", port)) as garbage:
+                garbage.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            users = [message.users for message in messages if isinstance(message, Second)]
+            stranger.kill()
+    assert 6 in users[-3:]
+
+
+def test_a_worker_of_a_load_that_was_given_up_does_not_disturb_the_next(asked: Plan, port: int, tmp_path: Path) -> None:
+    with worker(port, tmp_path / "away") as away:
+        with launched(replace(asked, stages=LONG)) as generator:
+            messages = generator.messages()
+            while not isinstance(next(messages), Second):
+                pass
+        run = Run(asked)
+        away.expect("waiting for a load", times=3)
+    assert run.end.requests == run.end.locust_requests > 20
+
+
+def test_users_code_that_is_imported_for_ever_ends_with_its_time(asked: Plan, port: int, tmp_path: Path) -> None:
+    (tmp_path / "home" / "shop" / "basket.py").write_text(
+        "import sys\nNAME = 'basket'\nwhile '--worker' in sys.argv or 'loadperf-worker' in __file__:\n    pass\n"
+    )
+    with worker(port, tmp_path / "away") as away:
+        with pytest.raises(GeneratorError, match="after 3 s there are 0 of 1 workers"):
+            Run(replace(asked, crew=Crew(joined=1, port=port, root=str(tmp_path / "home"), come_s=3.0)))
+        away.expect("not ready within 3 s; the users' code was still being imported")
+        away.expect("waiting for a load", times=2)
+
+
 def test_a_killed_worker_is_named(asked: Plan, port: int, tmp_path: Path) -> None:
     seen = users_now = 0
     with worker(port, tmp_path / "a") as first, worker(port, tmp_path / "b"):

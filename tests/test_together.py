@@ -31,7 +31,7 @@ def window(second: int, *latencies_ms: float, endpoint: str = "ask", users: int 
 
 
 def second(at_s: float, *windows: Window, users: int = 1, busy: float = 50.0) -> Second:
-    return Second(at_s, users, users + 1, windows, (Pulse(at_s, 10.0, 1.0, busy),))
+    return Second(at_s, users, users + 1, windows, (Pulse(at_s, 10.0, 1.0, busy_percent=busy),))
 
 
 class Told(Seconds):
@@ -118,7 +118,7 @@ def test_ends_are_added_up() -> None:
         unanswered=2,
         user_errors={"a": 3, "b": 1},
         faults=("x", "y"),
-        arrivals=(None, ArrivalRecord(20, 18, 2, 2.0, Histogram.merged([late, late]))),
+        arrivals=(None, ArrivalRecord(20, 18, 2, 2.0, late=Histogram.merged([late, late]))),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def test_arrivals_are_shared_among_the_workers(server: str, tmp_path: Path) -> N
     assert (third.due, third.started, third.waiting) == (99, 99, 0)
     assert first.achieved_rate == pytest.approx(99, rel=0.01)
     assert first.late.total == 198
-    assert first.late_ms(50) < 5
+    assert first.late_ms(50) < 50
     of_open = [window for window in run.collector.windows() if window.stage in (0, 2)]
     by_process = [
         sum(window.requests for window in of_open if window.endpoint == name) for name in {w.endpoint for w in of_open}
@@ -126,6 +127,82 @@ def test_arrivals_are_shared_among_the_workers(server: str, tmp_path: Path) -> N
     assert max(run.users) <= 60
     closed_requests = sum(window.requests for window in run.collector.windows() if window.stage == 1)
     assert closed_requests == pytest.approx(4 / 0.2, abs=5)
+
+
+def test_a_stage_ends_for_the_workers_whatever_the_masters_listeners_do(server: str, tmp_path: Path) -> None:
+    users = """
+        from locust.runners import MasterRunner
+
+        class Quick(FastHttpUser):
+            wait_time = constant(0.01)
+            @task
+            def ask(self):
+                self.client.get("/anything", name="ask")
+
+        @events.test_stop.add_listener
+        def rest(environment, **_):
+            if isinstance(environment.runner, MasterRunner):
+                time.sleep(2)
+    """
+    run = Run(in_file(server, tmp_path / "locustfile.py", users, Stage("only", users=4, duration="2s")))
+    measured = [window for window in run.collector.windows() if window.stage == 0]
+    assert {window.second for window in measured} == {0, 1}
+    assert run.end.requests == run.end.locust_requests
+    assert run.end.faults == ()
+
+
+def test_workers_are_numbered_for_the_users_code_as_locust_does_it(server: str, tmp_path: Path) -> None:
+    users = """
+        class Telling(FastHttpUser):
+            wait_time = constant(0.1)
+            @task
+            def ask(self):
+                self.client.get("/anything", name=str(self.environment.runner.worker_index))
+    """
+    run = Run(in_file(server, tmp_path / "locustfile.py", users, Stage("only", users=4, duration="1s")))
+    assert set(run.endpoints()) == {"GET 0", "GET 1"}
+
+
+def test_requests_that_workers_make_when_all_is_over_are_counted(server: str, tmp_path: Path) -> None:
+    users = """
+        class Quick(FastHttpUser):
+            wait_time = constant(0.1)
+            @task
+            def ask(self):
+                self.client.get("/anything", name="ask")
+
+        @events.quitting.add_listener
+        def last(environment, **_):
+            environment.events.request.fire(
+                request_type="", name="last", response_time=1.0, response_length=0, exception=None, context={}
+            )
+    """
+    run = Run(in_file(server, tmp_path / "locustfile.py", users, Stage("only", users=2, duration="1s")))
+    assert run.endpoints()[" last"] == 3  # the master's and the workers'
+    assert run.end.requests == run.end.locust_requests
+
+
+def test_the_arrivals_of_a_lost_worker_are_missed(server: str, tmp_path: Path) -> None:
+    users = """
+        class Quick(FastHttpUser):
+            @task
+            def ask(self):
+                self.client.get("/anything", name="ask")
+    """
+    plan_of_two = in_file(server, tmp_path / "locustfile.py", users, Stage("open", rate="50/s", duration="4s"))
+    seen = 0
+    with launched(plan_of_two) as generator:
+        for message in generator.messages():
+            if isinstance(message, Second):
+                seen += 1
+                if seen == 1:
+                    workers_of(generator)[0].kill()
+    assert isinstance(message, End)
+    (record,) = message.arrivals
+    assert record is not None
+    assert record.due == 200
+    assert record.overdue > 60
+    assert record.achieved_rate < 40
 
 
 def test_a_pool_may_not_be_smaller_than_the_workers_are_many(server: str, tmp_path: Path) -> None:
@@ -347,11 +424,10 @@ def test_a_killed_worker_is_named_and_the_others_go_on(server: str, monkeypatch:
 
     monkeypatch.setattr(Watch, "second", kill_one)
     _, trial, watch = run_trial(server, "Fast", crew=TWO, stages=(Stage("only", users=6, duration="5s"),))
-    assert trial.generator.lost_workers == (
-        f"worker 2 (pid {killed[0]}) was lost 2 s into the load: it was killed by SIGKILL",
-    )
+    (lost,) = trial.generator.lost_workers
+    assert re.fullmatch(rf"worker 2 \(pid {killed[0]}\) was lost [23] s into the load: it was killed by SIGKILL", lost)
     assert trial.generator.requests < trial.stages[0].summary.requests  # what the lost one told is not lost
-    assert watch.seconds[-1][0] == 6  # the others have taken over
+    assert 6 in [users for users, _ in watch.seconds[-3:]]  # the others have taken over; then they are stopped
 
 
 def test_a_load_that_has_lost_every_worker_is_an_error_at_once(server: str) -> None:
@@ -363,7 +439,7 @@ def test_a_load_that_has_lost_every_worker_is_an_error_at_once(server: str) -> N
             worker.kill()
         killed = time.monotonic()
         with pytest.raises(
-            GeneratorError, match=r"no worker is left.*worker 1 .*lost 1 s .*SIGKILL; worker 2 .*SIGKILL"
+            GeneratorError, match=r"no worker is left.*worker 1 .*lost [123] s .*SIGKILL; worker 2 .*SIGKILL"
         ):
             list(messages)
         assert time.monotonic() - killed < 3

@@ -46,7 +46,7 @@ def _watch_parent(stops: list[Callable[[], None]]) -> None:
 
 
 def _generate(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[[], None]]) -> None:
-    workers = LocalWorkers(plan.crew.local if plan.crew else 0)  # which begin to import at once
+    workers = LocalWorkers(plan.crew.local if plan.crew else 0)  # whose processes start meanwhile
     sys.path[:] = plan.sys_path
     _make_ready()
     try:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from time import monotonic
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from gevent.event import Event
+from locust.rpc import Message
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator import shipping, wire
@@ -36,6 +37,7 @@ class Member:
     name: str
     local: bool  # started by the generator, which sees when it ends
     elsewhere: bool  # on another machine
+    node: str  # which said hello
     client: str = ""  # Locust's name for it, once it is ready
     end: End | None = None
     lost: str | None = None  # when and how
@@ -52,10 +54,10 @@ class Gathering:
         self._runner = runner
         self._processes = processes
         self._broken = broken
-        self._joining = itertools.count(crew.local + 1)
-        self._seats: dict[str, int] = {}  # the number of each one that was let in
+        self._seats: dict[tuple[str, int], int] = {}  # of those from elsewhere, by host and parent
+        self._clients: dict[str, tuple[str, int]] = {}  # the name and number of each one that was let in, by its node
         self.members: dict[int, Member] = {}
-        wire.listen(runner, wire.Hello, self._welcome, broken)
+        runner.on_hello = self._hear_hello
         wire.listen(runner, wire.Ready, self._seat, broken)
 
     def gather(self, stopping: Event, say: Callable[[Waiting], None]) -> None:
@@ -90,27 +92,51 @@ class Gathering:
             )
         return "; ".join(parts)
 
+    def _hear_hello(self, node: str, message: Message) -> None:
+        try:
+            hello = wire.read(wire.Hello, message)
+            assert hello is not None
+            self._welcome(node, hello)
+        except ValueError:
+            return  # not as this version says hello
+        except Exception as error:
+            self._broken(error)
+
     def _welcome(self, node: str, hello: wire.Hello) -> None:
-        number = self._seats.get(node) or hello.number or next(self._joining)
+        number = hello.number or self._seat_of(hello)
         if number > self._crew.size:
             return  # it goes on asking; the next load may want it
         if reason := self._unfit(hello):
             wire.tell(self._runner, wire.Refusal(reason), node)
             raise GeneratorError(reason)
-        self._seats[node] = number
+        client, _ = self._clients.setdefault(node, (f"loadperf-{number}-{uuid4().hex}", number))
+        self._runner.admitted |= {node, client}
         plan = replace(self._plan, secrets=(), crew=None)  # what it tells is redacted here
         files = self._code if hello.wants_code else {}
-        wire.tell(self._runner, wire.Welcome(plan, number, self._crew.size, self._crew.root, files), node)
+        crew = self._crew
+        wire.tell(self._runner, wire.Welcome(plan, number, crew.size, crew.root, client, crew.come_s, files), node)
+        if number not in self.members or node != self.members[number].node:
+            self.members[number] = self._member(number, node, hello)
+
+    def _seat_of(self, hello: wire.Hello) -> int:
+        """The next free one, or that of the process whose place this one takes."""
+        taken = self._seats.setdefault((hello.host, hello.parent), self._crew.local + len(self._seats) + 1)
+        member = self.members.get(taken)
+        return self._crew.size + 1 if member is not None and member.client else taken
+
+    def _member(self, number: int, node: str, hello: wire.Hello) -> Member:
         local = hello.number is not None
         name = f"worker {number} (pid {hello.pid}" + ("" if local else f" on {hello.host}") + ")"
-        self.members.setdefault(number, Member(number, name, local, hello.machine != wire.this_machine()))
+        return Member(number, name, local, hello.machine != wire.this_machine(), node)
 
     @cached_property
     def _code(self) -> dict[str, bytes]:
         return shipping.users_code(self._plan)
 
-    def _seat(self, client: str, ready: wire.Ready) -> None:
-        self.members[ready.number].client = client
+    def _seat(self, sender: str, _ready: wire.Ready) -> None:
+        for node, (client, number) in self._clients.items():
+            if client == sender and self.members[number].node == node:
+                self.members[number].client = client
 
     def _unfit(self, hello: wire.Hello) -> str | None:
         """Why this worker can't be of use."""

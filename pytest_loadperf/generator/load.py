@@ -88,6 +88,7 @@ class Load:
         else:
             run_shape(self._runner, self._prepared.shape, self._plan.scale, began, self._stopping, self._begin_stage)
         ended = monotonic()
+        self._stopping.set()  # who ends the load from here on does not cut it short
         self._crew.end_stages(ended)
         self._crew.finish(0.0 if self._failure else self._plan.answer_wait_s)  # then nobody's answer matters
         self._crew.quit()

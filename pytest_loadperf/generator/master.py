@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from gevent import Greenlet
 from locust.env import Environment
+from locust.rpc import Message
 from locust.runners import STATE_MISSING, MasterRunner
 
 from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator import wire
 from pytest_loadperf.generator.wire import ASKING
 
 
@@ -23,6 +26,10 @@ class Master(MasterRunner):
         self.on_broken: Callable[[str], None] = lambda _traceback: None
         self.reported_requests: Counter[str] = Counter()  # of each worker, as Locust added them to its own
         self.reported_failures: Counter[str] = Counter()
+        self.on_hello: Callable[[str, Message], None] = lambda _sender, _message: None
+        self.on_dismissed: Callable[[str], None] = lambda _sender: None
+        self.admitted: set[str] = set()  # the names by which workers may speak
+        self._dismissed: set[str] = set()  # those who are not to come back
         self._ending = False
         environment.shape_class = None  # it is led from outside; this runner would set its clock back
         try:
@@ -51,6 +58,23 @@ class Master(MasterRunner):
         self.reported_requests[client_id] += data["stats_total"]["num_requests"]
         self.reported_failures[client_id] += data["stats_total"]["num_failures"]
 
+    def client_listener(self) -> NoReturn:
+        """Locust's, which a message that nobody can read would end."""
+        while True:
+            try:
+                super().client_listener()
+            except Exception:
+                logging.exception("a message on the port for workers could not be read")
+
+    def handle_message(self, client_id: str, msg: Message) -> None:
+        """Hear those that were let in: everybody who reaches the port can speak."""
+        if wire.is_kind(wire.Hello, msg):
+            self.on_hello(client_id, msg)  # Locust would count it as a worker
+        elif client_id in self.admitted:
+            super().handle_message(client_id, msg)
+        elif client_id in self._dismissed:
+            self.on_dismissed(client_id)
+
     def start(self, *arguments: Any, **options: Any) -> None:
         """Go to another number of users, in a greenlet of its own as Locust's local runner does it."""
         if self.spawning_greenlet is not None:
@@ -66,14 +90,15 @@ class Master(MasterRunner):
         client = self.clients.get(client_id)
         return client is not None and client.state != STATE_MISSING
 
-    def go_on_without(self, client_id: str, for_good: bool) -> None:
-        """Give the users of a lost worker to the others; Locust gives it some again if it comes back."""
+    def go_on_without(self, client_id: str) -> None:
+        """Give the users of a lost worker to the others; it is not taken back, since they run already."""
+        self.admitted.discard(client_id)
+        self._dismissed.add(client_id)
         client = self.clients.get(client_id)
-        if client is None or self._users_dispatcher is None:
+        if client is None:
             return
-        if for_good:
-            del self.clients[client_id]
-        if self.worker_count:
+        del self.clients[client_id]
+        if self.worker_count and self._users_dispatcher is not None:
             self._users_dispatcher.remove_worker(client)
             self.start(self.target_user_count, self.spawn_rate)
 

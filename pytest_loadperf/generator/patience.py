@@ -74,7 +74,8 @@ class PatientLocalRunner(PatientRunner, LocalRunner):
 class PatientWorkerRunner(PatientRunner, WorkerRunner):
     """The runner of a worker, which sees when its master is gone."""
 
-    def __init__(self, environment: Environment, wait_s: float, host: str, port: int) -> None:
+    def __init__(self, environment: Environment, wait_s: float, host: str, port: int, client: str) -> None:
+        self._client_id = client
         self.on_gone: Callable[[], None] = lambda: None
         self._cut_off = False
         # Its worker asks for this for every option, with every change of the users: 100 ms without a look at answers.
@@ -83,6 +84,15 @@ class PatientWorkerRunner(PatientRunner, WorkerRunner):
         super().__init__(environment, wait_s, host, port)
         monitor = self.client.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self.greenlet.spawn(self._see_cut_off, monitor)
+
+    @property
+    def client_id(self) -> str:
+        """The name by which the master hears it: the one that it gave, not Locust's choice."""
+        return self._client_id
+
+    @client_id.setter
+    def client_id(self, _chosen: str) -> None:
+        """Locust sets one."""
 
     def _see_cut_off(self, monitor: Any) -> NoReturn:
         while True:
@@ -109,7 +119,6 @@ class PatientWorkerRunner(PatientRunner, WorkerRunner):
             self.on_broken(traceback.format_exc().rstrip())
             raise
 
-    def quit(self) -> None:
-        """Stop, and report to Locust's master what it does not know yet."""
-        super().quit()
+    def report(self) -> None:
+        """Tell Locust's master what it does not know yet."""
         self._send_stats()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 REFUSED = 4  # exit status of a worker that the generator does not let in
+NOT_READY = 5  # of one whose users' code takes too long to import
 # The package is found wherever pytest found it, without a PYTHONPATH that the user's own subprocesses would inherit.
 _START = "import sys; sys.path.insert(0, {path!r}); from pytest_loadperf.generator.child import main; main()"
 
@@ -21,6 +22,8 @@ def command() -> list[str]:
 
 def how_ended(status: int) -> str:
     """What became of it, in words."""
+    if status == 0:
+        return "ended"  # gevent may have asked first, and been told how: then nobody else is
     return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
 
 

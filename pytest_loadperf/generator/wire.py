@@ -34,6 +34,7 @@ class Hello:
     network: str  # in which it has its addresses
     versions: dict[str, str]
     number: int | None = None  # of one that the generator started itself
+    parent: int = 0  # the process that started it: what it starts next comes in its place
     wants_code: bool = False
 
 
@@ -45,6 +46,8 @@ class Welcome:
     number: int
     size: int  # of the crew
     root: str
+    client: str  # by this name it has to speak from here on
+    come_s: float  # how long it may take to be ready
     files: dict[str, bytes] = field(default_factory=dict)  # the users' code, by its absolute path there
 
 
@@ -58,8 +61,6 @@ class Refusal:
 @dataclass(frozen=True)
 class Ready:
     """A worker has imported the users, and connected to Locust's master."""
-
-    number: int
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,11 @@ def listen(
             broken(error)
 
     runner.register_message(_type(kind), hear_message)
+
+
+def is_kind(kind: type[Any], message: Message) -> bool:
+    """Whether it is a message of that kind."""
+    return bool(message.type == _type(kind))
 
 
 def _type(kind: type[Any]) -> str:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import gevent
 from gevent.event import Event
+from gevent.monkey import get_original
 from locust.rpc import rpc
 
 from pytest_loadperf.generator import shipping, wire
@@ -19,7 +20,7 @@ from pytest_loadperf.generator.patience import PatientWorkerRunner
 from pytest_loadperf.generator.prepare import Role, prepare
 from pytest_loadperf.generator.protocol import Failed, Join
 from pytest_loadperf.generator.running import Running
-from pytest_loadperf.generator.start import REFUSED
+from pytest_loadperf.generator.start import NOT_READY, REFUSED
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.plan import Plan
 
@@ -38,6 +39,7 @@ class Worker:
         self._began = 0.0
         self._wait_s = 0.0  # for the last answers, unless the generator says otherwise
         self._over = Event()
+        self._ready = False
 
     def run(self) -> int:
         """The exit status of the process."""
@@ -64,6 +66,7 @@ class Worker:
             network=wire.this_network(),
             versions=versions(),
             number=self._join.number,
+            parent=os.getppid(),
             wants_code=bool(self._join.folder) and not self._join.code,
         )
         while True:
@@ -74,18 +77,33 @@ class Worker:
                     return answer
 
     def _play(self, welcome: wire.Welcome) -> None:
+        self._see_to_it_that_it_is_ready(welcome.come_s)
         plan = self._placed(welcome)
         self._wait_s = plan.answer_wait_s
         sys.path[:] = plan.sys_path
         running = self._running(plan, welcome)
         running.init()
-        self._tell(wire.Ready(welcome.number))
+        self._ready = True
+        self._tell(wire.Ready())
         self._over.wait()
         running.finish(self._wait_s)
+        running.quit()
+        assert isinstance(running.runner, PatientWorkerRunner)
+        running.runner.report()  # so that the account is of what the master has not been told
         end = running.end(monotonic() - self._began)
         self._tell(wire.Over(end))
         self._say(f"the load is over: {end.requests} requests")
-        running.quit()
+
+    def _see_to_it_that_it_is_ready(self, within_s: float) -> None:
+        """User code that imports for ever holds the loop, which a real thread does not need."""
+
+        def end_unless_ready() -> None:
+            get_original("time", "sleep")(within_s)
+            if not self._ready:
+                self._say(f"not ready within {within_s:g} s; the users' code was still being imported")
+                os._exit(NOT_READY)
+
+        get_original("_thread", "start_new_thread")(end_unless_ready, ())
 
     def _placed(self, welcome: wire.Welcome) -> Plan:
         """The plan, as the files are found here."""
@@ -98,7 +116,7 @@ class Worker:
 
     def _running(self, plan: Plan, welcome: wire.Welcome) -> Running:
         """The users, who hear of the stages from now on."""
-        master = (plan.answer_wait_s, self._join.host, self._join.port)
+        master = (plan.answer_wait_s, self._join.host, self._join.port, welcome.client)
         index = welcome.number - 1
         first_url = index % max(1, len(plan.urls))
         prepared = prepare(plan, Role(PatientWorkerRunner, master, ("--worker",), first_url), self._refuse)

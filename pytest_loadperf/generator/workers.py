@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import zip_longest
 from time import monotonic
 
 import gevent
@@ -23,6 +24,7 @@ from pytest_loadperf.generator.protocol import End, Failed, Message
 from pytest_loadperf.generator.running import Running
 from pytest_loadperf.generator.seconds import Seconds
 from pytest_loadperf.generator.start import how_ended
+from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Plan, Stage
 from pytest_loadperf.redact import redact
 
@@ -51,6 +53,7 @@ class Workers:
         self._processes = processes
         self._tell = tell
         self._fail = fail
+        self._failed = False
         self._seconds = Seconds(Names(plan.secrets), tell)
         self._running = Running(plan, prepared, lambda second: self._seconds.add(0, second, {}), cut_short)
         self._gathering = Gathering(plan, plan.crew, self._runner, processes, self._break)
@@ -60,6 +63,7 @@ class Workers:
         self._asked_users = 0
         self._gone_at: dict[int, float] = {}  # processes that have ended
         self._watching: Greenlet | None = None
+        self._runner.on_dismissed = self._dismiss
         wire.listen(self._runner, wire.Told, self._hear_second, self._break)
         wire.listen(self._runner, wire.Wanted, self._hear_wanted, self._break)
         wire.listen(self._runner, wire.Broken, self._hear_broken, self._break)
@@ -74,11 +78,19 @@ class Workers:
     def _left(self) -> list[Member]:
         return [member for member in self._members if member.lost is None]
 
+    def _dismiss(self, client: str) -> None:
+        """One that was lost is heard again: its users are to stop."""
+        wire.tell(self._runner, wire.StagesEnd(0.0, 0.0), client)
+
     def _member(self, client: str) -> Member:
         return next(member for member in self._members if member.client == client)
 
     def _break(self, error: BaseException) -> None:
-        self._fail(Failed.of(error))
+        self._give_up(Failed.of(error))
+
+    def _give_up(self, failed: Failed) -> None:
+        self._failed = True
+        self._fail(failed)
 
     def init(self) -> None:
         """Locust's init event in this process."""
@@ -114,10 +126,12 @@ class Workers:
 
     def finish(self, wait_s: float) -> None:
         """Let the workers' users finish, and wait for the accounts."""
-        self._runner.end()
         wire.tell(self._runner, wire.StagesEnd(self._ended_s, wait_s))
+        self._runner.end()  # whose listeners may take their time
+        if self._failed:
+            return  # nobody wants the accounts
         deadline = monotonic() + wait_s + _ACCOUNT_S
-        while awaited := [member for member in self._members if member.end is None and self._is_there(member)]:
+        while awaited := [member for member in self._left if member.end is None]:
             gevent.sleep(_LOOK_S)
             if monotonic() > deadline:
                 for member in awaited:
@@ -125,10 +139,6 @@ class Workers:
                 break
         if self._watching is not None:
             self._watching.kill()
-
-    def _is_there(self, member: Member) -> bool:
-        """Also one that was lost, but is heard again."""
-        return member.lost is None or self._runner.hears(member.client)
 
     def quit(self) -> None:
         """Locust's last events in this process."""
@@ -145,14 +155,15 @@ class Workers:
     def _hear_wanted(self, client: str, wanted: wire.Wanted) -> None:
         """Every worker has asked before the first time that users are started: each asks for its share."""
         self._wanted[client] = wanted.users
-        users = min(self._most, max(self._asked_users, sum(self._wanted.values())))
+        # Locust gives all of them the same share, so the one that wants most decides.
+        users = min(self._most, max(self._asked_users, len(self._left) * max(self._wanted.values())))
         changed = users != self._asked_users or users > self._runner.user_count  # some may have ended
         if len(self._wanted) >= len(self._left) and changed:
             self._asked_users = users
             self._runner.start(users, max(users, self._runner.user_count))
 
     def _hear_broken(self, _client: str, broken: wire.Broken) -> None:
-        self._fail(replace(broken.failed, text=redact(broken.failed.text, self._plan.secrets)))
+        self._give_up(replace(broken.failed, text=redact(broken.failed.text, self._plan.secrets)))
 
     def _hear_end(self, client: str, over: wire.Over) -> None:
         member = self._member(client)
@@ -176,8 +187,9 @@ class Workers:
             return
         member.lost = f"{member.name} was lost {monotonic() - self._began:.0f} s into the load: it {how}"
         self._seconds.leave(member.number)
+        self._wanted.pop(member.client, None)
         if not self._running.ending:
-            self._runner.go_on_without(member.client, for_good=member.local)
+            self._runner.go_on_without(member.client)
         if not self._left:
             lost = "; ".join(str(member.lost) for member in self._members)
             self._break(GeneratorError(f"no worker is left, and there is no result to judge: {lost}"))
@@ -203,11 +215,18 @@ class Workers:
         ]
         silent = [member.number for member in self._members if member.end is None]
         return replace(
-            self._redacted(together([own, *ends], lasted_s)),
+            self._redacted(self._with_missing_arrivals(together([own, *ends], lasted_s))),
             lost_workers=tuple(member.lost for member in self._members if member.lost is not None),
             unchecked_requests=sum(self._seconds.requests[number] for number in silent),
             unchecked_failures=sum(self._seconds.failures[number] for number in silent),
         )
+
+    def _with_missing_arrivals(self, end: End) -> End:
+        """What was the share of a lost worker did not arrive at all."""
+        if len(self._left) == len(self._members):
+            return end
+        pairs = zip_longest(end.arrivals, self._plan.stages[: len(end.arrivals)])
+        return replace(end, arrivals=tuple(_with_missing(record, stage) for record, stage in pairs))
 
     def _redacted(self, end: End) -> End:
         """Without the secrets, which no worker was told."""
@@ -215,3 +234,10 @@ class Workers:
         for text, count in end.user_errors.items():
             raised[redact(text, self._plan.secrets)] += count
         return replace(end, user_errors=dict(raised))
+
+
+def _with_missing(record: ArrivalRecord | None, stage: Stage) -> ArrivalRecord | None:
+    if record is None or stage.schedule is None:
+        return record
+    missing = max(0, stage.schedule.count - record.due)
+    return replace(record, due=record.due + missing, overdue=record.overdue + missing)

@@ -45,8 +45,8 @@ def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
 def _lost(text: str) -> Doubt:
     return Doubt(
         text,
-        "what it measured in its last second is missing, and the others took over its users; look for what ended it: "
-        "its machine's memory, a network that broke, user code",
+        "what it measured in its last second is missing; the others took over its users, but not its arrivals; look "
+        "for what ended it: its machine's memory, a network that broke, user code",
         blames_generator=True,
     )
 
@@ -54,8 +54,18 @@ def _lost(text: str) -> Doubt:
 def _of_stage(record: StageRecord) -> Iterator[Doubt]:
     if is_bottleneck(record.generator):
         yield _bottleneck(record.stage, record.generator)
+    if 0 < record.users < (record.stage.users or 0):
+        yield _too_few(record.stage, record.users)
     if record.arrivals is not None and record.arrivals.overdue > record.arrivals.due * _HIDDEN:
         yield _unreached(record.stage, record.arrivals)
+
+
+def _too_few(stage: Stage, users: int) -> Doubt:
+    return Doubt(
+        f"stage {stage.name!r}: only {users} of {stage.users} users ran",
+        "those that end by themselves, or can not be started in time, are missing in what the service was asked for",
+        blames_generator=False,
+    )
 
 
 def _bottleneck(stage: Stage, check: SelfCheck) -> Doubt:
@@ -82,7 +92,7 @@ def _unreached(stage: Stage, arrivals: ArrivalRecord) -> Doubt:
     reached, asked = show_per_second(arrivals.achieved_rate), show_per_second(arrivals.rate)
     return Doubt(
         f"stage {stage.name!r}: the rate was not reached: {reached} of {asked}",
-        f"{arrivals.waiting} arrivals still waited for a user when it ended; raise max_users ({stage.most_users}) "
+        f"{arrivals.due - arrivals.started} arrivals had no user when it ended; raise max_users ({stage.most_users}) "
         "unless the service is to blame",
         blames_generator=False,
     )
