@@ -158,9 +158,9 @@ def _type(kind: type[Any]) -> str:
     return f"loadperf:{kind.__name__}"
 
 
-def close(connection: BaseSocket) -> None:
-    """Send what is not yet sent: a process that ends would lose it."""
-    connection.socket.context.destroy(linger=_LAST_MESSAGE_MS)
+def close(connection: BaseSocket, at_once: bool = False) -> None:
+    """Send what is not yet sent, unless nobody is there: a process that ends would lose it."""
+    connection.socket.context.destroy(linger=0 if at_once else _LAST_MESSAGE_MS)
 
 
 def this_machine() -> str:

@@ -40,6 +40,7 @@ class Worker:
         self._wait_s = 0.0  # for the last answers, unless the generator says otherwise
         self._over = Event()
         self._ready = False
+        self._gone = False  # the generator
 
     def run(self) -> int:
         """The exit status of the process."""
@@ -54,7 +55,7 @@ class Worker:
             self._break(error)
             self._say("the load can't be run; the generator was told why")
         finally:
-            wire.close(self._runner.client if self._runner else self._connection)
+            wire.close(self._runner.client if self._runner else self._connection, self._gone)
         return 0
 
     def _welcomed(self) -> wire.Welcome | wire.Refusal:
@@ -149,7 +150,11 @@ class Worker:
             at = self._began + end.at_s  # by this clock it may be a moment until then, in which arrivals are due
             gevent.spawn_later(max(0.0, at - monotonic()), self._end, running, at, end.wait_s)
 
-        runner.on_gone = lambda: self._end(running, monotonic(), 0.0)
+        def leave() -> None:
+            self._gone = True
+            self._end(running, monotonic(), 0.0)
+
+        runner.on_gone = leave
         wire.listen(runner, wire.Begins, begin, self._break)
         wire.listen(runner, wire.StageBegins, begin_stage, self._break)
         wire.listen(runner, wire.StagesEnd, end_stages, self._break)
