@@ -80,7 +80,7 @@ class TrialRun:
             generator=_generator_record(end),
             windows=tuple(window for window in windows if window.stage >= 0),
             samples=tuple(self._samples),
-            pulses=tuple(self._pulses),
+            pulses=tuple(pulse for pulse in self._pulses if pulse.at_s - pulse.lasted_s / 2 < end.lasted_s),
         )
 
     def _begin_stage(self, message: StageBegan) -> None:

@@ -53,6 +53,8 @@ def test_the_numbers_of_a_trial_are_those_of_its_windows(server: str) -> None:
         windows = [window for window in trial.windows if window.stage == index]
         assert sum(window.requests for window in windows) == record.summary.requests > 0
         assert record.summary.status_codes == {"200": record.summary.requests}
+        assert record.generator.seconds == pytest.approx(record.summary.duration_s, abs=0.2)
+    assert trial.pulses[-1].at_s == pytest.approx(3.0, abs=0.1)  # what comes later is the effort of stopping
 
 
 def test_a_count_that_locust_does_not_share_is_an_error(server: str) -> None:
