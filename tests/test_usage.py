@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from projects import ONE_SECOND, Project
+
+from pytest_loadperf.settings import LoadperfConfig
 
 RUSH = f"rush_hour = load(Shopper, {ONE_SECOND})\n"
 
@@ -135,3 +139,23 @@ def test_a_baseline_that_does_not_exist_is_refused_before_the_load(project: Proj
     result = project.run("--loadperf-baseline", "v9")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: the history has no branch, tag or run 'v9'; *"])
+
+
+@pytest.mark.parametrize(
+    ("option", "of_the_load", "elsewhere", "crew"),
+    [
+        (None, None, 0, None),
+        (4, None, 0, 4),
+        (4, 2, 0, 2),
+        (4, 1, 0, None),
+        (None, None, 2, (0, 2)),
+        (None, 1, 2, (1, 2)),
+        (3, None, 2, (3, 2)),
+    ],
+)
+def test_a_loads_own_workers_win_and_those_from_elsewhere_come_besides(
+    option: int | None, of_the_load: int | None, elsewhere: int, crew: int | tuple[int, int] | None, tmp_path: Path
+) -> None:
+    found = LoadperfConfig(tmp_path, workers=option, expect_workers=elsewhere).crew(of_the_load)
+    wanted = (crew, 0) if isinstance(crew, int) else crew
+    assert (found and (found.local, found.joined)) == wanted

@@ -115,8 +115,10 @@ class Arrivals:
     def release(self) -> None:
         """Send the users that wait for arrivals back to what they do without."""
         self.active = False
+        # With a queue of their own: what a user that is stopped meanwhile leaves in it reaches no later stage.
+        waited_at, self._queue = self._queue, SimpleQueue()
         for _ in range(self._free):
-            self._queue.put(None)
+            waited_at.put(None)
 
     def take(self, user: Any) -> float:
         """Wait for an arrival, as a user that can be stopped meanwhile; how late it begins, in ms."""
