@@ -118,7 +118,9 @@ def test_samples_hold_cpu_and_memory_of_every_replica_from_the_first_second_on()
     for replica in (0, 1):
         own = [sample for sample in samples if sample.replica == replica]
         assert own[0].at_s <= 1.3
-        assert len(own) == 3
+        # The engine answers once a second at its own beat: the load may end just before the third answer.
+        assert len(own) in (2, 3)
+        assert own[-1].at_s > 1.9
         assert all(sample.cpu_percent < 35 for sample in own)
         assert max(sample.cpu_percent for sample in own) > 15  # in a second in which it got its quarter of a core
         assert all(2e6 < sample.memory_bytes < 100e6 for sample in own)
