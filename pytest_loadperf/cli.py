@@ -16,8 +16,9 @@ from pytest_loadperf.errors import GeneratorError, HistoryError, LoadperfError
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.history.store import Store, open_store
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.model import LoadRecord, RunRecord, Summary
+from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import show_ms, show_per_second, show_rate_percent, show_time
+from pytest_loadperf.records import LoadRecord, RunRecord
 
 _USAGE = 4  # as pytest exits
 _WORST_FIRST = ("broken", "regressed", "inconclusive", "no_baseline", "ok", "improved")

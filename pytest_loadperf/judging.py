@@ -16,7 +16,7 @@ from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.thresholds import Threshold, judge, parse
 from pytest_loadperf.loading import Loading
-from pytest_loadperf.model import Verdict
+from pytest_loadperf.records import Verdict
 from pytest_loadperf.redact import redact
 from pytest_loadperf.report.junit import properties
 from pytest_loadperf.report.terminal import breach_text

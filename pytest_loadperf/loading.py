@@ -19,9 +19,10 @@ from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
 from pytest_loadperf.loadspec import LoadSpec, ask
-from pytest_loadperf.model import LoadRecord, Sample, ServiceRecord, Verdict
+from pytest_loadperf.model import Sample
 from pytest_loadperf.plan import Plan
 from pytest_loadperf.quiet import Quiet, host_lock
+from pytest_loadperf.records import LoadRecord, ServiceRecord, Verdict
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.service.choose import start

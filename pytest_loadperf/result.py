@@ -17,7 +17,8 @@ from pytest_loadperf.measure.summary import (
     stages_of,
     summary_of,
 )
-from pytest_loadperf.model import ArrivalRecord, LoadRecord, Summary, Verdict
+from pytest_loadperf.model import ArrivalRecord, Summary
+from pytest_loadperf.records import LoadRecord, Verdict
 
 if TYPE_CHECKING:
     import pandas

@@ -18,8 +18,8 @@ from pytest_loadperf.history import environment
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judging import FAULTS, Judging
 from pytest_loadperf.loading import Loading
-from pytest_loadperf.model import LoadRecord, RunRecord, TestOutcome, TestRecord, Verdict
 from pytest_loadperf.quiet import Quiet
+from pytest_loadperf.records import LoadRecord, RunRecord, TestOutcome, TestRecord, Verdict
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.report.terminal import Line, summary_lines
 from pytest_loadperf.settings import LoadperfConfig

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import records
 
-from pytest_loadperf.model import RunRecord
+from pytest_loadperf.records import RunRecord
 from pytest_loadperf.report import html
 
 VOID = {"meta", "br", "wbr"}

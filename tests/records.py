@@ -9,20 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import (
-    Commit,
-    GeneratorRecord,
-    LoadRecord,
-    RunRecord,
-    Sample,
-    ServiceRecord,
-    StageRecord,
-    TestRecord,
-    Trial,
-    Verdict,
-    Window,
-)
+from pytest_loadperf.model import GeneratorRecord, Sample, StageRecord, Trial, Window
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import Commit, LoadRecord, RunRecord, ServiceRecord, TestRecord, Verdict
 
 STAGES = (
     Stage("warm-up", users=10, duration="5s", measured=False),

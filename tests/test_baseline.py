@@ -8,7 +8,8 @@ from records import load as made_load
 
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.judge.baseline import Baseline, find, named
-from pytest_loadperf.model import Commit, LoadRecord, RunRecord, SelfCheck
+from pytest_loadperf.model import SelfCheck
+from pytest_loadperf.records import Commit, LoadRecord, RunRecord
 
 NOW = made_load()
 ON_MAIN = Commit("f" * 40, branch="main", default_branch="main")

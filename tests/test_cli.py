@@ -13,8 +13,9 @@ from records import judged, load, run, trial, verdict, window
 from pytest_loadperf.cli import main
 from pytest_loadperf.history.store import open_store
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import Commit, LoadRecord, RunRecord, StageRecord
+from pytest_loadperf.model import StageRecord
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import Commit, LoadRecord, RunRecord
 
 Captured = pytest.CaptureFixture[str]
 

@@ -9,8 +9,9 @@ import records
 
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.thresholds import judge, parse
-from pytest_loadperf.model import ArrivalRecord, LoadRecord, SelfCheck
+from pytest_loadperf.model import ArrivalRecord, SelfCheck
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import LoadRecord
 
 SATURATED = SelfCheck(15, 9, 81.5, 12.0, 140.0, steal_percent=3.0, stalled_percent=0.0, others_percent=41.0)
 HELD = SelfCheck(15, 9, 12.0, lag_ms=340.0)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_loadperf.history.environment import ci_url, commit, cpu_quota, load_fingerprint, machine, versions
-from pytest_loadperf.model import ServiceRecord
 from pytest_loadperf.plan import Crew, Stage
+from pytest_loadperf.records import ServiceRecord
 
 CI = [
     "BRANCH_NAME",

@@ -9,7 +9,8 @@ from records import history, load, run, trial, window
 from pytest_loadperf.history.frame import AFTER, ALL, frame, seconds
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.model import LoadRecord, Pulse, Trial, Window
+from pytest_loadperf.model import Pulse, Trial, Window
+from pytest_loadperf.records import LoadRecord
 
 NUMBERS = [
     "requests", "failures", "failure_rate", "rps",

@@ -15,22 +15,17 @@ from pytest_loadperf.history.record import decode, encode, encode_series, with_s
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import (
     ArrivalRecord,
-    Commit,
     GeneratorRecord,
-    LoadRecord,
     Pulse,
-    RunRecord,
     Sample,
     SelfCheck,
-    ServiceRecord,
     StageRecord,
     Summary,
-    TestRecord,
     Trial,
-    Verdict,
     Window,
 )
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import Commit, LoadRecord, RunRecord, ServiceRecord, TestRecord, Verdict
 
 TEXTS = st.text(max_size=8)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

@@ -15,7 +15,7 @@ from records import load, run, trial
 
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.history.store import Store, open_store
-from pytest_loadperf.model import RunRecord
+from pytest_loadperf.records import RunRecord
 
 SMALL = run(loads=[load("rush_hour", trial(answers=0.02))])
 NAME = f"20260901T080000Z-{SMALL.id}"

@@ -7,7 +7,8 @@ import pytest
 import records
 from html_page import failing, page
 
-from pytest_loadperf.model import GeneratorRecord, RunRecord, SelfCheck
+from pytest_loadperf.model import GeneratorRecord, SelfCheck
+from pytest_loadperf.records import RunRecord
 
 
 @pytest.fixture(scope="module")

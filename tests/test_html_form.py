@@ -11,7 +11,7 @@ from html_page import Page, failing, page
 
 from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import LoadRecord, RunRecord, TestRecord, Verdict
+from pytest_loadperf.records import LoadRecord, RunRecord, TestRecord, Verdict
 from pytest_loadperf.report import html
 
 HOSTILE = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>'\"&amp;\u202e\x00\ud800"

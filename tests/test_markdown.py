@@ -13,7 +13,8 @@ import records
 
 from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import RunRecord, StageRecord, TestRecord
+from pytest_loadperf.model import StageRecord
+from pytest_loadperf.records import RunRecord, TestRecord
 from pytest_loadperf.report.markdown import append, render, sparkline
 
 HOSTILE = "</code></details><script>|`*[x](javascript:1)*`|\n# _top_ @team #1 $x$ www\u202e"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pytest_loadperf.model import ServiceRecord
+from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service.choose import start
 from pytest_loadperf.service.spec import UrlSpec
 

@@ -15,8 +15,9 @@ from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.thresholds import Threshold, judge, parse
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import GeneratorRecord, LoadRecord, RunRecord, ServiceRecord, StageRecord, Trial, Verdict
+from pytest_loadperf.model import GeneratorRecord, StageRecord, Trial
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import LoadRecord, RunRecord, ServiceRecord, Verdict
 
 KEY = "tests/test_search.py::rush_hour"
 EVERY_METRIC = "one of p50 … p99.99, mean, min, max, rps, requests, failures, failure_rate, service.cpu, service.memory"

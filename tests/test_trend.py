@@ -11,7 +11,7 @@ import pytest
 import records
 
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.model import Commit, LoadRecord, RunRecord
+from pytest_loadperf.records import Commit, LoadRecord, RunRecord
 from pytest_loadperf.report.comparable import until, why_apart
 from pytest_loadperf.report.trend import Limit, endpoints_of_interest, trend
 from pytest_loadperf.report.trend_figures import legend, over_runs

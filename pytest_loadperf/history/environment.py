@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pytest_loadperf.model import Commit, ServiceRecord
 from pytest_loadperf.plan import Crew, Stage
+from pytest_loadperf.records import Commit, ServiceRecord
 from pytest_loadperf.redact import redact
 
 _GIT_TIMEOUT_S = 5.0

@@ -10,8 +10,9 @@ import pandas as pd
 
 from pytest_loadperf.measure.selfcheck import saturated_seconds
 from pytest_loadperf.measure.summary import stages_of, summarise, summary_of
-from pytest_loadperf.model import LoadRecord, RunRecord, Summary, Trial, Window
+from pytest_loadperf.model import Summary, Trial, Window
 from pytest_loadperf.quantity import moment
+from pytest_loadperf.records import LoadRecord, RunRecord
 
 ALL = "all"  # the row of a stage's endpoints together
 AFTER = "after"  # the "stage" of seconds after the last one

@@ -8,8 +8,8 @@ from pytest_loadperf.history import environment
 from pytest_loadperf.history.store import Store, open_store
 from pytest_loadperf.judge import baseline
 from pytest_loadperf.judge.baseline import Baseline
-from pytest_loadperf.model import Commit, LoadRecord, RunRecord, ServiceRecord
 from pytest_loadperf.plan import Crew, Stage
+from pytest_loadperf.records import Commit, LoadRecord, RunRecord, ServiceRecord
 from pytest_loadperf.settings import LoadperfConfig
 
 

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from pytest_loadperf.codec import from_plain, to_plain
 from pytest_loadperf.errors import HistoryError, UsageFault
-from pytest_loadperf.model import LoadRecord, Pulse, RunRecord, Sample, Trial, Window
+from pytest_loadperf.model import Pulse, Sample, Trial, Window
 from pytest_loadperf.quantity import moment
+from pytest_loadperf.records import LoadRecord, RunRecord
 
 FORMAT = 1
 # What a damaged file can raise on its way through json, the codec and the nouns' own checks.

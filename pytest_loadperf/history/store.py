@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.history.record import decode, encode, encode_series, with_series
-from pytest_loadperf.model import RunRecord
 from pytest_loadperf.quantity import moment
+from pytest_loadperf.records import RunRecord
 from pytest_loadperf.redact import redact
 
 _FOLDER = "runs"

@@ -8,8 +8,9 @@ from pytest_loadperf.judge.thresholds import judge
 from pytest_loadperf.loadspec import AbortRule
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import GeneratorRecord, LoadRecord, ServiceRecord, StageRecord, Trial
+from pytest_loadperf.model import GeneratorRecord, StageRecord, Trial
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import LoadRecord, ServiceRecord
 
 
 def abort_check(rule: AbortRule | None) -> Callable[[float, Collector], str | None]:

@@ -9,8 +9,8 @@ from statistics import median
 
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.judge.doubts import doubts
-from pytest_loadperf.model import Commit, LoadRecord, RunRecord
 from pytest_loadperf.quantity import show_time
+from pytest_loadperf.records import Commit, LoadRecord, RunRecord
 
 Earlier = tuple[RunRecord, LoadRecord]
 _NEWEST_SHOWN = 5

@@ -9,9 +9,10 @@ from itertools import chain
 
 from pytest_loadperf.measure.selfcheck import is_bottleneck
 from pytest_loadperf.measure.summary import stages_of
-from pytest_loadperf.model import ArrivalRecord, LoadRecord, SelfCheck, StageRecord, Verdict
+from pytest_loadperf.model import ArrivalRecord, SelfCheck, StageRecord
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.quantity import show_ms, show_per_second, show_percent
+from pytest_loadperf.records import LoadRecord, Verdict
 
 _HIDDEN = 0.001  # of the arrivals: without more of them, a p99.9 is what it would be with them
 _MOSTLY_BUSY_PERCENT = 70.0  # of a core

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, stages_of, summary_of
-from pytest_loadperf.model import LoadRecord, StageRecord, Summary
+from pytest_loadperf.model import StageRecord, Summary
 from pytest_loadperf.quantity import (
     show_bytes,
     show_ms,
@@ -18,6 +18,7 @@ from pytest_loadperf.quantity import (
     show_percent,
     show_rate_percent,
 )
+from pytest_loadperf.records import LoadRecord
 
 Show = Callable[[float, int], str]
 

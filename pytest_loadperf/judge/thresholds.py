@@ -30,8 +30,8 @@ from pytest_loadperf.judge.metrics import LATENCY, NAMES, Kind, Metric, is_metri
 from pytest_loadperf.judge.scanner import Scanner
 from pytest_loadperf.judge.statistics import failure_rate_bound
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.model import LoadRecord, Verdict
 from pytest_loadperf.quantity import show_rate_percent
+from pytest_loadperf.records import LoadRecord, Verdict
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.model import ArrivalRecord, LoadRecord, StageRecord, Summary, Window
+from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Window
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import LoadRecord
 
 
 def summarise(windows: Iterable[Window], duration_s: float) -> Summary:

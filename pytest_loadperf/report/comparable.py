@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_loadperf.judge.baseline import Earlier
-from pytest_loadperf.model import RunRecord
+from pytest_loadperf.records import RunRecord
 
 
 def until(run: RunRecord, history: Sequence[RunRecord]) -> list[RunRecord]:

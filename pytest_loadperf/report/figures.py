@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.measure.selfcheck import saturated_seconds
-from pytest_loadperf.model import Pulse, ServiceRecord, Trial
+from pytest_loadperf.model import Pulse, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, size_bytes
+from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.layers import Band, Bars, Hover, Layer, Line, Rule, Span
 from pytest_loadperf.report.scale import Axis, linear, logarithmic, seconds

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from pytest_loadperf import quantity
 from pytest_loadperf.errors import LoadperfError
-from pytest_loadperf.model import RunRecord
+from pytest_loadperf.records import RunRecord
 from pytest_loadperf.report.outcome import in_words
 from pytest_loadperf.report.text import shorten, visible
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.model import LoadRecord, Verdict
+from pytest_loadperf.records import LoadRecord, Verdict
 
 
 def properties(load: LoadRecord, verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ from itertools import accumulate
 
 from pytest_loadperf.measure.histogram import Histogram, middle_us
 from pytest_loadperf.measure.summary import endpoint_of, merge, stages_of
-from pytest_loadperf.model import LoadRecord, Summary
+from pytest_loadperf.model import Summary
+from pytest_loadperf.records import LoadRecord
 
 
 def measured(load: LoadRecord, endpoint: str | None = None) -> Summary:

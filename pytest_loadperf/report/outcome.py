@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_loadperf.model import RunRecord, Status, TestRecord, Verdict
+from pytest_loadperf.records import RunRecord, Status, TestRecord, Verdict
 
 _SIGNS: dict[Status, str] = {
     "broken": "✗",

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_loadperf.judge.doubts import Doubt, doubts
-from pytest_loadperf.model import ArrivalRecord, LoadRecord, RunRecord, StageRecord, Summary, Trial
+from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
+from pytest_loadperf.records import LoadRecord, RunRecord
 from pytest_loadperf.report.charts import sparkline
 from pytest_loadperf.report.comparable import until
 from pytest_loadperf.report.distribution import Distribution, distribution

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, merge
-from pytest_loadperf.model import LoadRecord, RunRecord, StageRecord, Summary, Verdict
+from pytest_loadperf.model import StageRecord, Summary
 from pytest_loadperf.quantity import show_bytes, show_ms, show_percent, show_rate_percent
+from pytest_loadperf.records import LoadRecord, RunRecord, Verdict
 from pytest_loadperf.result import LoadResult
 
 _COLORS = {"ok": "green", "improved": "green", "broken": "red", "regressed": "red"}

@@ -13,7 +13,7 @@ from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import endpoint_of, summary_of
-from pytest_loadperf.model import LoadRecord, RunRecord, Status
+from pytest_loadperf.records import LoadRecord, RunRecord, Status
 from pytest_loadperf.report.comparable import of_load, until, why_apart
 from pytest_loadperf.report.numbers import measured, summary_percentiles_ms
 from pytest_loadperf.report.outcome import worst

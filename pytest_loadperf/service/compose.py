@@ -17,7 +17,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from pytest_loadperf.errors import ServiceError
-from pytest_loadperf.model import ServiceRecord
+from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
 from pytest_loadperf.service import owner
 from pytest_loadperf.service.container import ContainerService, hint_for

@@ -10,7 +10,8 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from pytest_loadperf.errors import ServiceError
-from pytest_loadperf.model import Sample, ServiceRecord
+from pytest_loadperf.model import Sample
+from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
 from pytest_loadperf.service.engine import in_words
 from pytest_loadperf.service.running import RunningService, with_log

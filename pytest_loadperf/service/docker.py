@@ -13,8 +13,8 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 from docker.models.images import Image
 
-from pytest_loadperf.model import ServiceRecord
 from pytest_loadperf.quantity import size_bytes
+from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service import owner
 from pytest_loadperf.service.container import ContainerService, hint_for
 from pytest_loadperf.service.engine import Engine, in_words

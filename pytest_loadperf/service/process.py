@@ -17,7 +17,8 @@ from typing import IO
 import psutil
 
 from pytest_loadperf.errors import ServiceError
-from pytest_loadperf.model import Sample, ServiceRecord
+from pytest_loadperf.model import Sample
+from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
 from pytest_loadperf.service.running import RunningService, with_log
 from pytest_loadperf.service.sampler import Reading, sampled

@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import partial
 
 from pytest_loadperf.errors import ServiceError
-from pytest_loadperf.model import Sample, ServiceRecord
+from pytest_loadperf.model import Sample
+from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service.ready import NotReady, wait_ready
 
 

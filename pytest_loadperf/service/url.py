@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pytest_loadperf.model import Sample, ServiceRecord
+from pytest_loadperf.model import Sample
+from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service.running import RunningService
 from pytest_loadperf.service.spec import UrlSpec
 
