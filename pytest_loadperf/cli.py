@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 
 from pytest_loadperf import options
 from pytest_loadperf.errors import GeneratorError, HistoryError, LoadperfError
+from pytest_loadperf.history.accept import acceptance
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.history.store import Store, open_store
-from pytest_loadperf.measure.summary import summary_of
+from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import show_ms, show_per_second, show_rate_percent, show_time
 from pytest_loadperf.records import LoadRecord, RunRecord
@@ -60,6 +61,15 @@ def _parser() -> _Parser:
         "--output", metavar="PATH", type=Path, default=Path(".loadperf/report.html"), help="(default: %(default)s)"
     )
     report.set_defaults(run_command=_report)
+    accept = commands.add_parser(
+        "accept", parents=[shared], help="take a change for the new normal: later runs are compared with it"
+    )
+    accept.add_argument("--reason", metavar="TEXT", required=True, help="why; it is kept, and shown in the report")
+    accept.add_argument(
+        "--test", metavar="PATTERN", action="append", help="the tests whose loads it is about (default: that regressed)"
+    )
+    accept.add_argument("--run", metavar="ID", help="the first run of the new level (default: the newest)")
+    accept.set_defaults(run_command=_accept)
     worker = commands.add_parser("worker", help="run users for the loads of another machine, until it is stopped")
     worker.add_argument(
         "--master", metavar="ADDRESS", type=options.address, required=True, help="HOST:PORT of pytest --loadperf-master"
@@ -113,6 +123,16 @@ def _report(asked: argparse.Namespace) -> None:
     store = open_store(asked.history, Path.cwd())
     records = store.records(_warn)
     written = write(store.series(_chosen(records, asked.run, store.place)), records, asked.output)
+    sys.stdout.write(f"{written}\n")
+
+
+def _accept(asked: argparse.Namespace) -> None:
+    store = open_store(asked.history, Path.cwd())
+    records = store.records(_warn)
+    made = acceptance(_chosen(records, asked.run, store.place), asked.reason, asked.test or ())
+    written = store.accept(made)
+    for load in made.loads:
+        sys.stdout.write(f"{load}: run {made.run} begins a new level\n")
     sys.stdout.write(f"{written}\n")
 
 
@@ -176,7 +196,7 @@ def _plain_load(record: RunRecord, load: LoadRecord) -> dict[str, Any]:
 
 
 def _summary(load: LoadRecord) -> Summary:
-    return summary_of(load) or Summary(duration_s=0.0)
+    return measured(load)
 
 
 def _worst(record: RunRecord, load: LoadRecord) -> str | None:

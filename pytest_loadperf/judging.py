@@ -14,8 +14,9 @@ from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import HistoryError, LoadperfError, ThresholdBroken, UsageFault
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.doubts import doubts
-from pytest_loadperf.judge.thresholds import Threshold, judge, parse
-from pytest_loadperf.loading import Loading
+from pytest_loadperf.judge.thresholds import Threshold, parse
+from pytest_loadperf.judge.verdicts import advised, judge
+from pytest_loadperf.loading import THRESHOLDS, Loading
 from pytest_loadperf.records import Verdict
 from pytest_loadperf.redact import redact
 from pytest_loadperf.report.junit import properties
@@ -23,7 +24,6 @@ from pytest_loadperf.report.terminal import breach_text
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.settings import LoadperfConfig
 
-_THRESHOLDS = pytest.StashKey[tuple[Threshold, ...]]()
 FAULTS = "loadperf_faults"  # in a worker's output
 _LONGEST_MESSAGE = 2000
 
@@ -56,7 +56,7 @@ class Judging:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Read every threshold; end the run with exit status 4 where something can't be meant."""
         for item in items:
-            item.stash[_THRESHOLDS] = tuple(self._thresholds(item))
+            item.stash[THRESHOLDS] = tuple(self._thresholds(item))
         if not self._faults and not self._config.getoption("collectonly"):
             self._check_history(items)
         if not self._faults:
@@ -118,7 +118,7 @@ class Judging:
 
     def _judge(self, item: pytest.Item, used: list[tuple[set[str], LoadResult]]) -> str | None:
         """Every threshold on every load of the test; the text of all breaches, or None."""
-        thresholds = item.stash.get(_THRESHOLDS, ())
+        thresholds = item.stash.get(THRESHOLDS, ())
         if thresholds and not used:
             return "the test is marked with thresholds, but used no load fixture, so there is nothing to judge"
         verdicts = []
@@ -152,10 +152,21 @@ class Judging:
         for why in filter(None, (record.aborted, *record.faults)):
             yield Verdict(test, record.key, "the load runs as asked", "broken", why, "")
         mine = [threshold for threshold in thresholds if threshold.load is None or threshold.load in names]
-        baseline = self._memory.baseline(record) if any(threshold.relative for threshold in mine) else None
+        baseline = self._memory.baseline(record)
         for threshold in mine:
-            verdict = judge(threshold, record, baseline, test)
-            yield self._as_configured(verdict)
+            yield self._as_configured(judge(threshold, record, baseline, test))
+        if self._settings.scale is None and (baseline.loads or self._settings.require_baseline):
+            known = [threshold.metric for threshold in mine if threshold.relative]
+            for threshold in advised(record):
+                if threshold.metric not in known:
+                    yield self._advice(judge(threshold, record, baseline, test))
+
+    def _advice(self, verdict: Verdict) -> Verdict:
+        """A verdict that nobody asked for: it fails the test only where the run's options want that."""
+        if verdict.status == "no_baseline" and self._settings.require_baseline:
+            return self._as_configured(verdict)
+        fails = verdict.status == "regressed" and "regression" in self._settings.fail_on
+        return replace(verdict, advisory=not fails)
 
     def _as_configured(self, verdict: Verdict) -> Verdict:
         if self._settings.scale is not None:
@@ -192,7 +203,7 @@ def _doubts(used: list[tuple[set[str], LoadResult]]) -> Iterator[str]:
 
 
 def _is_load_test(item: pytest.Item) -> bool:
-    return "loadperf_session" in getattr(item, "fixturenames", ()) or bool(item.stash.get(_THRESHOLDS, ()))
+    return "loadperf_session" in getattr(item, "fixturenames", ()) or bool(item.stash.get(THRESHOLDS, ()))
 
 
 def _never_judged(item: pytest.Item, threshold: Threshold) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,10 @@ from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
+from pytest_loadperf.judge.doubts import doubts
+from pytest_loadperf.judge.regression import is_suspect
+from pytest_loadperf.judge.thresholds import Threshold
+from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.loadspec import LoadSpec, ask
 from pytest_loadperf.model import Sample
 from pytest_loadperf.plan import Plan
@@ -32,6 +36,7 @@ from pytest_loadperf.service.url import UrlService
 from pytest_loadperf.settings import LoadperfConfig
 from pytest_loadperf.trial import TrialRun
 
+THRESHOLDS = pytest.StashKey[tuple[Threshold, ...]]()  # of a test's markers
 _HIDDEN_FROM = 8  # characters; a shorter value of env= ("info", "/shop") is hidden in logs, but not in names
 
 
@@ -83,10 +88,20 @@ class Loading:
         name = f"{request.fixturename}{_variant(request)}"
         # The session's node has no id; where the fixture is defined is the load's home then.
         home = ungrouped(request.node.nodeid) or request._fixturedef.baseid  # type: ignore[attr-defined]
-        return self.run(spec, service, f"{home}::{name}", name)
+        return self.run(spec, service, f"{home}::{name}", name, self.asked(request))
 
-    def run(self, spec: LoadSpec, given: object, key: str, name: str) -> LoadResult:
-        """Run a load: all its trials, one after the other, with no other load on this machine."""
+    def asked(self, request: pytest.FixtureRequest) -> list[Threshold]:
+        """The thresholds, on the baseline, of the tests that use a fixture, as far as that is known beforehand."""
+        item: pytest.Item = request._pyfuncitem
+        used = [each for each in request.session.items if request.fixturename in getattr(each, "fixturenames", ())]
+        found = (threshold for each in (*used, item) for threshold in each.stash.get(THRESHOLDS, ()))
+        return list(dict.fromkeys(threshold for threshold in found if threshold.relative))
+
+    def run(self, spec: LoadSpec, given: object, key: str, name: str, asked: Sequence[Threshold]) -> LoadResult:
+        """Run a load: all its trials, one after the other, with no other load on this machine.
+
+        Where it looks slower than it was by what is `asked`, or by what is judged anyway, it is run once more.
+        """
         service = _service_of(given)
         guard = HostGuard(self._settings.allow_hosts)
         for url in service.urls:
@@ -96,10 +111,12 @@ class Loading:
         crew = self._settings.crew(spec.workers)
         plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale, crew)
         with self._alone():
-            record = self._trials(LoadRecord(self._unused(key), name, service.record, (), {}), spec, plan, service)
-        shape = plan.shape.name if plan.shape else ""
-        fingerprint = self._memory.fingerprint(spec.plan.stages, shape, service.record, spec.user_names, crew)
-        record = replace(record, fingerprint=fingerprint)
+            shape = plan.shape.name if plan.shape else ""
+            fingerprint = self._memory.fingerprint(spec.plan.stages, shape, service.record, spec.user_names, crew)
+            blank = LoadRecord(self._unused(key), name, service.record, (), fingerprint)
+            record = self._trials(blank, spec, plan, service)
+            if self._settings.scale is None:
+                record = self._confirmed(record, spec, plan, service, asked)
         self.outbox.loads.append(record)
         return LoadResult.of(record)
 
@@ -114,6 +131,27 @@ class Loading:
             if run.aborted:
                 break
         return record
+
+    def _confirmed(
+        self, record: LoadRecord, spec: LoadSpec, plan: Plan, service: RunningService, asked: Sequence[Threshold]
+    ) -> LoadRecord:
+        """The record with a second measurement, where it looks slower than the runs before it."""
+        if record.aborted or record.faults or doubts(record):
+            return record
+        baseline = self._memory.baseline(record)
+        verdicts = {each: judge(each, record, baseline, "") for each in (*asked, *advised(record))}
+        suspects = {threshold: verdict for threshold, verdict in verdicts.items() if is_suspect(verdict)}
+        if not suspects:
+            return record
+        for verdict in suspects.values():
+            self._progress.say(
+                f"loadperf: {record.name}: {verdict.threshold}: {verdict.observed} seen, {verdict.limit} expected; "
+                "measuring again before accusing"
+            )
+        last = max(_place(plan, threshold.metric.stage) for threshold in suspects)
+        blank = replace(record, name=f"{record.name} again", trials=())
+        again = self._trials(blank, spec, replace(plan, stages=plan.stages[: last + 1]), service)
+        return replace(record, again=tuple(replace(each, windows=(), samples=(), pulses=()) for each in again.trials))
 
     def _unused(self, key: str) -> str:
         """The key, with a number where this run has used it already: each load is a series of its own."""
@@ -211,8 +249,15 @@ class CallLoad:
         if name in [result.record.name for result in results]:
             raise UsageFault(f"loadperf(): this test has run a load called {name!r} already; give another name=")
         running = self._request.getfixturevalue(service) if service is not None else None
-        results.append(self._loading.run(spec, running, f"{ungrouped(nodeid)}::{name}", name))
+        asked = self._loading.asked(self._request)
+        results.append(self._loading.run(spec, running, f"{ungrouped(nodeid)}::{name}", name, asked))
         return results[-1]
+
+
+def _place(plan: Plan, stage: str | None) -> int:
+    """Where a stage stands in the plan; the last place for all stages together."""
+    names = [each.name for each in plan.stages]
+    return names.index(stage) if stage in names else len(names)
 
 
 def _variant(request: pytest.FixtureRequest) -> str:

@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import name_stages
 from pytest_loadperf.plan import Crew, Plan, Reference, Stage
@@ -27,6 +28,7 @@ class AbortRule:
     """When a load is stopped early: the condition held over the last `for_s` seconds."""
 
     condition: Threshold
+    limit: Quantity
     for_s: float
 
     @classmethod
@@ -34,11 +36,12 @@ class AbortRule:
         """'failure_rate > 50% for 10s'; ten seconds where the text does not say."""
         condition, _, lasting = text.partition(" for ")
         threshold = parse(condition.strip())
-        if threshold.relative or threshold.metric.stage or threshold.load or threshold.metric.of_service:
+        limit, metric = threshold.limit, threshold.metric
+        if not isinstance(limit, Quantity) or metric.stage or threshold.load or metric.of_service:
             raise UsageFault(
                 f"abort={text!r}: expected an absolute threshold on requests, such as 'failure_rate > 50%'"
             )
-        return cls(threshold, duration_s(lasting.strip() or _ABORT_AFTER, f"the time in abort={text!r}"))
+        return cls(threshold, limit, duration_s(lasting.strip() or _ABORT_AFTER, f"the time in abort={text!r}"))
 
     def __str__(self) -> str:
         return f"{self.condition.text} for {self.for_s:g}s"

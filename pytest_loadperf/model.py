@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.plan import Stage
 
@@ -43,6 +45,7 @@ class Summary:
     status_codes: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     endpoints: dict[str, Summary] = field(default_factory=dict)  # by "METHOD name"; empty in an endpoint itself
+    effects: dict[str, float] = field(default_factory=dict)  # by percentile: requests per independent one
 
     @property
     def failure_rate(self) -> float:
@@ -95,6 +98,15 @@ class Summary:
             raise ValueError(f"percentile_ms({percent!r}): expected more than 0 and at most 100")
         value = self.histogram.percentile_ms(percent)
         return min(max(value, self.min_ms), self.max_ms) if self.requests else value
+
+    def interval_ms(self, percent: float) -> tuple[float, float]:
+        """Between which latencies the true percentile lies, 95 times of 100.
+
+        Infinite above where too few requests were sent to tell, NaN without any.
+        """
+        low, high = interval.shares(percent, self.requests, self.effects)
+        reached = math.inf if math.isinf(high) and self.requests else self.percentile_ms(min(high, 1.0) * 100)
+        return self.percentile_ms(max(low * 100, 1e-9)), reached
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 BACKENDS = ("auto", "docker", "process")
-FAILING = ("inconclusive", "no_baseline")
+FAILING = ("regression", "inconclusive", "no_baseline")
 MASTER_HOST = "127.0.0.1"
 MASTER_PORT = 5557  # Locust's own
 
@@ -34,7 +34,7 @@ def declare(parser: pytest.Parser) -> None:
         "--loadperf-fail-on",
         metavar="VERDICTS",
         type=fail_on,
-        help="verdicts that fail tests as well: inconclusive, no_baseline",
+        help="verdicts that fail tests as well: regression, inconclusive, no_baseline",
     )
     add("--loadperf-report", metavar="PATH", help="the HTML report (default: .loadperf/report.html)")
     add("--loadperf-summary", metavar="PATH", help="a Markdown summary (default: $GITHUB_STEP_SUMMARY where set)")
@@ -52,7 +52,7 @@ def declare(parser: pytest.Parser) -> None:
         ("backend", "where services run: auto, docker or process"),
         ("history", "directory or fsspec URL that keeps the runs"),
         ("baseline", "branch, tag or run id to compare with"),
-        ("fail_on", "verdicts that fail a test as well: inconclusive, no_baseline"),
+        ("fail_on", "verdicts that fail a test as well: regression, inconclusive, no_baseline"),
         ("workers", "in how many processes of this machine the users run"),
         ("master", "where to listen for workers from elsewhere"),
         ("expect_workers", "how many workers from elsewhere to wait for"),

@@ -32,9 +32,25 @@ class LoadRecord:
     fingerprint: dict[str, str]  # of the machine, the stages and the service: which runs may be compared
     aborted: str | None = None  # why the load was stopped early
     faults: tuple[str, ...] = ()  # why it is not the load that was asked for
+    again: tuple[Trial, ...] = ()  # a second measurement, which confirms a suspicion or does not; no part of a baseline
 
 
 Status = Literal["ok", "broken", "regressed", "improved", "no_baseline", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a series stands against its comparable runs; values in the metric's base unit."""
+
+    series: str  # "p95[GET /search]@rush"
+    observed: float
+    centre: float  # where the comparable runs stand
+    low: float  # the band in which 95 of 100 runs were expected
+    high: float
+    visible: float  # from which value on a run would have been suspect
+    runs: int  # that tell how much runs differ
+    suspect: bool = False  # worse than chance explains
+    again: float = float("nan")  # the second measurement of a suspect
 
 
 @dataclass(frozen=True)
@@ -49,11 +65,13 @@ class Verdict:
     limit: str  # with its operator and unit, as shown
     baseline: str = ""  # what it was compared with: how many runs, the newest
     reason: str = ""  # why, where observed and limit do not say it all
+    change: Change | None = None  # against the baseline, where there is one
+    advisory: bool = False  # nobody asked for it: it is told, and fails nothing
 
     @property
     def breach(self) -> bool:
         """Whether this fails the test."""
-        return self.status in ("broken", "regressed")
+        return self.status in ("broken", "regressed") and not self.advisory
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,19 @@ class TestRecord:
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """A change that somebody took for the new normal: the levels of these loads begin anew with a run."""
+
+    id: str
+    at: str  # when it was accepted; ISO 8601, UTC
+    reason: str
+    loads: tuple[str, ...]  # keys
+    run: str  # the first of the new level
+    since: str  # when that began; ISO 8601, UTC
+    commit: Commit | None = None  # of that run
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """What is kept of one pytest run."""
 
@@ -98,3 +129,4 @@ class RunRecord:
     machine: dict[str, str] = field(default_factory=dict)
     ci_url: str | None = None
     baseline: str | None = None  # the branch, tag or run that was asked for with --loadperf-baseline
+    accepted: tuple[Acceptance, ...] = ()  # the changes that were the new normal when it was judged

@@ -19,7 +19,7 @@ from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judging import FAULTS, Judging
 from pytest_loadperf.loading import Loading
 from pytest_loadperf.quiet import Quiet
-from pytest_loadperf.records import LoadRecord, RunRecord, TestOutcome, TestRecord, Verdict
+from pytest_loadperf.records import Acceptance, LoadRecord, RunRecord, TestOutcome, TestRecord, Verdict
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.report.terminal import Line, summary_lines
 from pytest_loadperf.settings import LoadperfConfig
@@ -152,6 +152,7 @@ class Session:
             machine=self._memory.machine,
             ci_url=environment.ci_url(),
             baseline=self._settings.baseline,
+            accepted=self._accepted(),
         )
 
     def _memory_records(self) -> list[RunRecord]:
@@ -160,6 +161,14 @@ class Session:
         except HistoryError as error:
             self._told.append(Line(str(error), "red"))
             return []
+
+    def _accepted(self) -> tuple[Acceptance, ...]:
+        """Those of this run's loads."""
+        keys = {load.key for load in self._loads}
+        try:
+            return tuple(each for each in self._memory.accepted if keys & set(each.loads))
+        except HistoryError:  # which reading the records tells of
+            return ()
 
     def _save(self, run: RunRecord) -> Iterator[Line]:
         if not run.loads:

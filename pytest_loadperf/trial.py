@@ -111,7 +111,7 @@ class TrialRun:
             yield StageRecord(
                 stage=stage,
                 began_s=began.at_s,
-                summary=self._collector.stage(index, lasted),
+                summary=self._collector.stage(index, lasted, began.at_s),
                 cpu_percent=cpu_percent,
                 memory_bytes=memory_bytes,
                 users=self._users[index],

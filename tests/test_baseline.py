@@ -9,7 +9,7 @@ from records import load as made_load
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.judge.baseline import Baseline, find, named
 from pytest_loadperf.model import SelfCheck
-from pytest_loadperf.records import Commit, LoadRecord, RunRecord
+from pytest_loadperf.records import Commit, RunRecord
 
 NOW = made_load()
 ON_MAIN = Commit("f" * 40, branch="main", default_branch="main")
@@ -49,8 +49,9 @@ def test_without_a_branch_to_go_by_every_comparable_run_counts(records: list[Run
     assert baseline.line == f"median of 2 runs, newest 2026-09-01 20:00 UTC {records[1].id}"
 
 
-def test_only_the_newest_runs_count(records: list[RunRecord]) -> None:
-    assert ids(find(records, NOW, ON_MAIN, limit=3)) == [record.id for record in records[1:]]
+def test_only_the_newest_thirty_runs_count(records: list[RunRecord]) -> None:
+    many = [replace(records[number % 4], id=f"run{number}") for number in range(40)]
+    assert ids(find(many, NOW, ON_MAIN)) == [f"run{number}" for number in range(10, 40)]
 
 
 def test_one_run_is_called_one_run(records: list[RunRecord]) -> None:
@@ -62,17 +63,25 @@ def test_another_load_has_no_say(records: list[RunRecord]) -> None:
     assert find(other, NOW, ON_MAIN).why_empty == "no earlier run of this load on main"
 
 
-def test_a_run_that_was_stopped_early_is_in_doubt_or_had_regressed_is_no_measure(records: list[RunRecord]) -> None:
+def test_a_run_that_was_stopped_early_in_doubt_broken_or_regressed_is_no_measure(
+    records: list[RunRecord],
+) -> None:
     stopped = replace(records[0], loads=(replace(records[0].loads[0], aborted="too slow"),))
     regressed = replace(records[1], tests=(judged("test_a", "failed", verdict(status="regressed")),))
+    wanted = verdict("p95 < baseline + 10%", status="broken", reason="no run (--loadperf-require-baseline)")
+    early = replace(records[2], tests=(judged("test_a", "failed", wanted),))
     broken = replace(records[2], tests=(judged("test_a", "failed", verdict(status="broken")),))
     elsewhere = replace(records[3], tests=(judged("test_a", "failed", verdict(status="regressed", load="other")),))
-    assert ids(find([stopped, regressed, broken, elsewhere], NOW, ON_MAIN)) == [broken.id, elsewhere.id]
+    assert ids(find([stopped, regressed, broken, elsewhere], NOW, ON_MAIN)) == [elsewhere.id]
+    assert ids(find([stopped, regressed, early, elsewhere], NOW, ON_MAIN)) == [early.id, elsewhere.id]
     trial = records[0].loads[0].trials[0]
     held_up = tuple(replace(stage, generator=SelfCheck(10, saturated_s=9)) for stage in trial.stages)
     in_doubt = replace(records[0], loads=(replace(records[0].loads[0], trials=(replace(trial, stages=held_up),)),))
     alone = find([stopped, in_doubt, regressed], NOW, ON_MAIN)
-    assert alone.why_empty == "no comparable run on main: each one was stopped early, in doubt or had regressed"
+    assert (
+        alone.why_empty
+        == "no comparable run on main: each one was stopped early, in doubt, suspect, broken or regressed"
+    )
     assert alone.line == alone.why_empty
 
 
@@ -117,15 +126,3 @@ def test_an_unknown_name_is_an_error_that_names_what_there_is(records: list[RunR
 def test_an_error_about_a_name_says_none_where_there_is_none() -> None:
     with pytest.raises(HistoryError, match=r"branches: none; tags: none; newest runs: lone$"):
         named([replace(run(), id="lone", commit=None)], "main")
-
-
-def p95(load: LoadRecord) -> float:
-    return load.trials[0].stages[1].summary.p95_ms
-
-
-def test_the_value_is_the_median_of_the_runs_that_have_one(records: list[RunRecord]) -> None:
-    values = sorted(p95(record.loads[0]) for record in records)
-    baseline = find(records, NOW, ON_MAIN)
-    assert baseline.value(p95) == (values[1] + values[2]) / 2
-    assert baseline.value(lambda load: p95(load) if p95(load) == values[3] else float("nan")) == values[3]
-    assert baseline.value(lambda _: float("nan")) is None

@@ -8,7 +8,8 @@ import pytest
 import records
 
 from pytest_loadperf.judge.doubts import doubts
-from pytest_loadperf.judge.thresholds import judge, parse
+from pytest_loadperf.judge.thresholds import parse
+from pytest_loadperf.judge.verdicts import judge
 from pytest_loadperf.model import ArrivalRecord, SelfCheck
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord

@@ -10,12 +10,12 @@ import records
 
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.measure.summary import summary_of
+from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.model import Pulse, Sample, Summary, Trial, Window
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.report.distribution import Distribution, distribution
 from pytest_loadperf.report.figures import Figure, over_time
-from pytest_loadperf.report.numbers import measured, percentiles_ms, summary_percentiles_ms
+from pytest_loadperf.report.numbers import percentiles_ms, summary_percentiles_ms
 from pytest_loadperf.report.timeline import seconds_of, stretches, usage_of
 from pytest_loadperf.result import LoadResult
 
@@ -183,12 +183,14 @@ class TestNumbers:
     def test_are_those_of_the_summaries(self) -> None:
         load = records.load("x", records.trial(seed=1), records.trial(seed=2))
         for endpoint in (None, "GET /search", "/cart"):
-            whole, quick = summary_of(load, endpoint=endpoint), measured(load, endpoint)
+            whole, quick = summary_of(load), measured(load, endpoint=endpoint)
+            assert whole is not None
+            whole = whole if endpoint is None else endpoint_of(whole, endpoint)
             assert whole is not None
             assert quick == replace(whole, endpoints={})
 
     def test_of_an_endpoint_that_was_not_seen_are_empty(self) -> None:
-        assert measured(records.load(), "GET /nothing").requests == 0
+        assert measured(records.load(), endpoint="GET /nothing").requests == 0
 
     def test_many_percentiles_are_the_same_as_one_by_one(self) -> None:
         summary = measured(records.load())
@@ -213,7 +215,7 @@ class TestDistribution:
 
     def test_stands_beside_the_median_of_the_baseline(self) -> None:
         earlier = [(run, load) for run in records.history(3) for load in run.loads]
-        found = self.of(Baseline(loads=tuple(earlier)))
+        found = self.of(Baseline((tuple(earlier),)))
         p95 = next(row for row in found.table if row.percent == 95)
         assert p95.before_ms == sorted(load.p95_ms for load in map(measured, (load for _, load in earlier)))[1]
         assert found.curve is not None

@@ -8,7 +8,7 @@ from records import history, load, run, trial, window
 
 from pytest_loadperf.history.frame import AFTER, ALL, frame, seconds
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.measure.summary import summary_of
+from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Pulse, Trial, Window
 from pytest_loadperf.records import LoadRecord
 
@@ -30,7 +30,7 @@ def test_a_row_holds_the_numbers_of_its_summary() -> None:
     record = run()
     made = frame([record])
     row = made[(made["stage"] == "rush") & (made["endpoint"] == "GET /search")].iloc[0]
-    summary = summary_of(record.loads[0], "rush", "GET /search")
+    summary = measured(record.loads[0], "rush", "GET /search")
     assert record.commit is not None
     assert (row["run"], row["commit"], row["branch"]) == (record.id, record.commit.sha, "main")
     assert (row["load"], row["time"]) == (record.loads[0].key, pd.Timestamp("2026-09-01T08:00Z"))

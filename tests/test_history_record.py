@@ -25,7 +25,16 @@ from pytest_loadperf.model import (
     Window,
 )
 from pytest_loadperf.plan import Stage
-from pytest_loadperf.records import Commit, LoadRecord, RunRecord, ServiceRecord, TestRecord, Verdict
+from pytest_loadperf.records import (
+    Acceptance,
+    Change,
+    Commit,
+    LoadRecord,
+    RunRecord,
+    ServiceRecord,
+    TestRecord,
+    Verdict,
+)
 
 TEXTS = st.text(max_size=8)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -39,6 +48,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     tuple[str, ...]: st.lists(TEXTS, max_size=2).map(tuple),
     dict[str, str]: st.dictionaries(TEXTS, TEXTS, max_size=2),
+    dict[str, float]: st.dictionaries(TEXTS, NUMBERS, max_size=2),
     dict[str, int]: st.dictionaries(TEXTS, COUNTS, max_size=2),
     Histogram: st.dictionaries(st.integers(0, 2**16), st.integers(1, 10**9), max_size=4).map(Histogram),
     Stage: st.builds(Stage, TEXTS, users=st.integers(1, 10**6), duration=st.just("9s"), measured=st.booleans()),
@@ -68,8 +78,16 @@ TRIALS = some(
     pulses=few(some(Pulse)),
 )
 SERVICES = some(ServiceRecord, kind=st.sampled_from(["docker", "compose", "process", "url"]))
-LOADS = st.lists(some(LoadRecord, service=SERVICES, trials=few(TRIALS)), max_size=2, unique_by=lambda made: made.key)
-VERDICTS = some(Verdict, status=st.sampled_from(["ok", "broken", "regressed", "no_baseline"]))
+LOADS = st.lists(
+    some(LoadRecord, service=SERVICES, trials=few(TRIALS), again=few(TRIALS, 1)),
+    max_size=2,
+    unique_by=lambda made: made.key,
+)
+VERDICTS = some(
+    Verdict,
+    status=st.sampled_from(["ok", "broken", "regressed", "improved", "no_baseline", "inconclusive"]),
+    change=st.none() | some(Change),
+)
 TESTS = few(
     some(
         TestRecord, outcome=st.sampled_from(["passed", "failed", "error", "skipped", "xfailed"]), verdicts=few(VERDICTS)
@@ -77,6 +95,7 @@ TESTS = few(
 )
 RUNS = some(
     RunRecord,
+    accepted=few(some(Acceptance, commit=st.none()), 1),
     started_at=st.datetimes().map(lambda moment: moment.isoformat()),
     loads=LOADS.map(tuple),
     tests=TESTS,

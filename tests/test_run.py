@@ -234,7 +234,12 @@ def test_the_second_run_is_compared_with_the_first(project: Project) -> None:
     first.stdout.fnmatch_lines(["*no_baseline*p95 < baseline + 500%*"])
     second = project.run()
     second.assert_outcomes(passed=1)
-    second.stdout.re_match_lines([r"  ok  rush_hour  p95 < baseline \+ 500%  .*limit < .*1 run"])
+    second.stdout.re_match_lines(
+        [
+            r"  no_baseline  rush_hour  p95 < baseline \+ 500%  .*\([+-][\d.]+%; a verdict needs 5 comparable runs; "
+            r"limit < .*, 1 run, "
+        ]
+    )
 
 
 def test_a_missing_baseline_fails_where_it_is_required(project: Project) -> None:

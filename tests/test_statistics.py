@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_loadperf.judge.statistics import failure_rate_bound
+from pytest_loadperf.judge.statistics import failure_rate_bound, requests_needed
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_at_the_bound_so_few_failures_are_as_unlikely_as_asked(
     requests: int, data: st.DataObject, confidence: float
 ) -> None:
     failures = data.draw(st.integers(0, requests - 1))
-    bound = failure_rate_bound(failures, requests, confidence)
+    bound = failure_rate_bound(failures, requests, confidence=confidence)
     assert seen_at_most(failures, requests, bound) == pytest.approx(1 - confidence, rel=1e-6)
 
 
@@ -40,4 +40,10 @@ def test_impossible_counts_are_refused(failures: int, requests: int) -> None:
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
 def test_a_confidence_is_a_share(confidence: float) -> None:
     with pytest.raises(ValueError, match=rf"^confidence is {confidence}; expected more than 0 and less than 1$"):
-        failure_rate_bound(0, 50, confidence)
+        failure_rate_bound(0, 50, confidence=confidence)
+
+
+@pytest.mark.parametrize(("share", "requests"), [(0.5, 5), (0.95, 59), (0.99, 299), (0.999, 2995)])
+def test_so_many_good_requests_show_that_nearly_all_are(share: float, requests: int) -> None:
+    assert requests_needed(share) == requests
+    assert failure_rate_bound(0, requests) <= 1 - share + 1e-12 < failure_rate_bound(0, requests - 1)

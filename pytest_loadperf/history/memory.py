@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.history import environment
 from pytest_loadperf.history.store import Store, open_store
 from pytest_loadperf.judge import baseline
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.plan import Crew, Stage
-from pytest_loadperf.records import Commit, LoadRecord, RunRecord, ServiceRecord
+from pytest_loadperf.records import Acceptance, Commit, LoadRecord, RunRecord, ServiceRecord
 from pytest_loadperf.settings import LoadperfConfig
 
 
@@ -19,6 +20,7 @@ class Memory:
     def __init__(self, settings: LoadperfConfig) -> None:
         self._settings = settings
         self.warnings: list[str] = []  # records that could not be read
+        self._baselines: dict[str, Baseline] = {}  # by load
 
     @cached_property
     def store(self) -> Store:
@@ -29,6 +31,11 @@ class Memory:
     def records(self) -> list[RunRecord]:
         """Every readable run, oldest first."""
         return self.store.records(self.warnings.append)
+
+    @cached_property
+    def accepted(self) -> tuple[Acceptance, ...]:
+        """Every change that was accepted as the new normal, oldest first."""
+        return tuple(self.store.acceptances(self.warnings.append))
 
     @cached_property
     def commit(self) -> Commit | None:
@@ -64,5 +71,11 @@ class Memory:
             baseline.named(self.records, self._settings.baseline)
 
     def baseline(self, load: LoadRecord) -> Baseline:
-        """The comparable runs of a load."""
-        return baseline.find(self.records, load, self.commit, self._settings.baseline)
+        """The comparable runs of a load, or why there are none; read once for each load."""
+        if load.key not in self._baselines:
+            try:
+                found = baseline.find(self.records, load, self.commit, self._settings.baseline, self.accepted)
+            except HistoryError as error:
+                found = Baseline(why_empty=str(error))
+            self._baselines[load.key] = found
+        return self._baselines[load.key]

@@ -14,7 +14,7 @@ from pytest_loadperf.codec import from_plain, to_plain
 from pytest_loadperf.errors import HistoryError, UsageFault
 from pytest_loadperf.model import Pulse, Sample, Trial, Window
 from pytest_loadperf.quantity import moment
-from pytest_loadperf.records import LoadRecord, RunRecord
+from pytest_loadperf.records import Acceptance, LoadRecord, RunRecord
 
 FORMAT = 1
 # What a damaged file can raise on its way through json, the codec and the nouns' own checks.
@@ -42,6 +42,19 @@ def decode(data: bytes, name: str) -> RunRecord:
     except _DAMAGE as error:
         raise HistoryError(f"{name} is no record of pytest-loadperf: {_first_line(error)}") from error
     return record
+
+
+def encode_acceptance(acceptance: Acceptance) -> bytes:
+    """The acceptance as JSON."""
+    return _dump({"format": FORMAT, **to_plain(acceptance)}) + b"\n"
+
+
+def decode_acceptance(data: bytes, name: str) -> Acceptance:
+    """What `encode_acceptance` wrote; HistoryError, which names the file, if this is none or a newer one."""
+    try:
+        return from_plain(Acceptance, _load(data, name))
+    except _DAMAGE as error:
+        raise HistoryError(f"{name} is no acceptance of pytest-loadperf: {_first_line(error)}") from error
 
 
 def encode_series(record: RunRecord) -> bytes:
@@ -101,7 +114,7 @@ def _columns(kind: type[Any], rows: Sequence[Any]) -> dict[str, list[Any]]:
 def _histograms(plain: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """Where every histogram of a plain record stands: what holds it, and under which name."""
     for load in plain["loads"]:
-        for trial in load["trials"]:
+        for trial in (*load["trials"], *load.get("again", ())):
             for stage in trial["stages"]:
                 summary, arrivals = stage["summary"], stage.get("arrivals") or {}
                 of_requests = [(held, "histogram") for held in (summary, *summary.get("endpoints", {}).values())]

@@ -10,16 +10,24 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pytest_loadperf.errors import HistoryError
-from pytest_loadperf.history.record import decode, encode, encode_series, with_series
+from pytest_loadperf.history.record import (
+    decode,
+    decode_acceptance,
+    encode,
+    encode_acceptance,
+    encode_series,
+    with_series,
+)
 from pytest_loadperf.quantity import moment
-from pytest_loadperf.records import RunRecord
+from pytest_loadperf.records import Acceptance, RunRecord
 from pytest_loadperf.redact import redact
 
+T = TypeVar("T")
 _FOLDER = "runs"
-_RECORD, _SERIES = ".json", ".series.json.gz"
+_RECORD, _SERIES, _ACCEPTANCE = ".json", ".series.json.gz", ".accepted.json"
 
 
 def open_store(place: str, rootpath: Path) -> Store:
@@ -57,7 +65,7 @@ class Store:
 
     def append(self, record: RunRecord) -> str:
         """Keep a run; returns where. The series comes first: a record that can be seen is complete."""
-        stem = _stem(record)
+        stem = _stem(record.started_at, record.id)
         with self._in_words("can't be written", "so this run is not kept"):
             self._files.write(stem + _SERIES, encode_series(record))
             self._files.write(stem + _RECORD, encode(record))
@@ -65,31 +73,50 @@ class Store:
 
     def records(self, warn: Callable[[str], None]) -> list[RunRecord]:
         """Every run that can be read, oldest first; what can't is told to `warn` and left alone."""
+        found = self._readable(lambda name: not name.endswith(_ACCEPTANCE), decode, warn)
+        return sorted(found, key=lambda record: (moment(record.started_at), record.id))
+
+    def accept(self, acceptance: Acceptance) -> str:
+        """Keep an acceptance; returns where."""
+        name = f"{_stem(acceptance.at, acceptance.id)}{_ACCEPTANCE}"
+        with self._in_words("can't be written", "so nothing was accepted"):
+            self._files.write(name, encode_acceptance(acceptance))
+        return f"{self.place}/{_FOLDER}/{name}"
+
+    def acceptances(self, warn: Callable[[str], None]) -> list[Acceptance]:
+        """Every acceptance that can be read, oldest first; what can't is told to `warn` and left alone."""
+        found = self._readable(lambda name: name.endswith(_ACCEPTANCE), decode_acceptance, warn)
+        return sorted(found, key=lambda acceptance: (moment(acceptance.at), acceptance.id))
+
+    def _readable(
+        self, wanted: Callable[[str], bool], read: Callable[[bytes, str], T], warn: Callable[[str], None]
+    ) -> list[T]:
         found = []
         with self._in_words("can't be read", "so there is nothing to compare with"):
-            names = sorted(name for name in self._files.names() if name.endswith(_RECORD) and name[0] != ".")
+            documents = (name for name in self._files.names() if name.endswith(_RECORD) and name[0] != ".")
+            names = sorted(filter(wanted, documents))
             for name, content in zip(names, self._files.read(names), strict=True):
                 try:
-                    found.append(self._decode(name, content))
+                    found.append(self._decoded(name, content, read))
                 except HistoryError as error:
                     warn(f"left out of the history: {error}")
-        return sorted(found, key=lambda record: (moment(record.started_at), record.id))
+        return found
 
     def series(self, record: RunRecord) -> RunRecord:
         """The record with its seconds, where they are kept; HistoryError if they are damaged."""
         with self._in_words("can't be read", f"so the seconds of run {record.id} are missing"):
-            (content,) = self._files.read([_stem(record) + _SERIES])
+            (content,) = self._files.read([_stem(record.started_at, record.id) + _SERIES])
             if isinstance(content, FileNotFoundError):
                 return record
             if isinstance(content, OSError):
                 raise content
         return with_series(record, content)
 
-    def _decode(self, name: str, content: bytes | OSError) -> RunRecord:
+    def _decoded(self, name: str, content: bytes | OSError, read: Callable[[bytes, str], T]) -> T:
         path = f"{self.place}/{_FOLDER}/{name}"
         if isinstance(content, OSError):
             raise HistoryError(f"{path} can't be read: {_why(content)}")
-        return decode(content, path)
+        return read(content, path)
 
     @contextmanager
     def _in_words(self, failure: str, then: str) -> Iterator[None]:
@@ -99,8 +126,8 @@ class Store:
             raise HistoryError(f"the history {self.place} {failure} ({_why(error)}), {then}") from error
 
 
-def _stem(record: RunRecord) -> str:
-    return f"{moment(record.started_at):%Y%m%dT%H%M%SZ}-{record.id}"
+def _stem(at: str, identity: str) -> str:
+    return f"{moment(at):%Y%m%dT%H%M%SZ}-{identity}"
 
 
 def _why(error: OSError) -> str:

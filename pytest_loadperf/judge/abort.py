@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_loadperf.judge.thresholds import judge
 from pytest_loadperf.loadspec import AbortRule
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.measure.summary import summarise
@@ -22,10 +21,12 @@ def abort_check(rule: AbortRule | None) -> Callable[[float, Collector], str | No
         if at_s < rule.for_s:
             return None
         recent = _recent(collector, at_s, rule.for_s)
-        verdict = judge(rule.condition, recent, None, "")
-        if verdict.status != "ok":  # the condition does not hold, or nothing was answered
+        metric, limit = rule.condition.metric, rule.limit.value(rule.condition.metric.kind)
+        observed = metric.value(recent)
+        if not rule.condition.holds(observed, limit):  # nor if nothing was answered
             return None
-        return f"stopped after {at_s:.0f} s by abort={str(rule)!r}: {verdict.observed} was seen"
+        seen, _ = metric.kind.shown(observed, limit)
+        return f"stopped after {at_s:.0f} s by abort={str(rule)!r}: {seen} was seen"
 
     return check
 

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from itertools import groupby
 
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.quantity import show_time
-from pytest_loadperf.records import Commit, LoadRecord, RunRecord
+from pytest_loadperf.records import Acceptance, Commit, LoadRecord, RunRecord, Verdict
 
 Earlier = tuple[RunRecord, LoadRecord]
+Levels = tuple[tuple[Earlier, ...], ...]
+_MOST = 30  # the newest
+_UNSTABLE = 0.2  # of the runs
 _NEWEST_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The comparable runs of a load, oldest first, or why there are none."""
+    """The comparable runs of a load, oldest first, or why there are none.
 
-    loads: tuple[Earlier, ...] = ()
+    They stand in levels: an accepted change begins a new one. The last level is what is compared with; all of them tell
+    how much runs differ.
+    """
+
+    levels: Levels = ()
     origin: str = ""  # "on main"
     why_empty: str = "no history was read"
+    accepted: str = ""  # why the last level began
+    unconfirmed: int = 0  # of the latest runs, those left out as suspects that were not confirmed
+    latest: int = 0
+
+    @property
+    def loads(self) -> tuple[Earlier, ...]:
+        """The runs that are compared with."""
+        return self.levels[-1] if self.levels else ()
+
+    @property
+    def runs(self) -> int:
+        """How many runs tell how much runs differ."""
+        return sum(map(len, self.levels))
 
     @property
     def line(self) -> str:
@@ -31,41 +51,101 @@ class Baseline:
             return self.why_empty
         newest = called(self.loads[-1][0])
         if len(self.loads) == 1:
-            return f"1 run{self._where}, {newest}"
-        return f"median of {len(self.loads)} runs{self._where}, newest {newest}"
+            return f"1 run{self._where}, {newest}{self._left_out}"
+        return f"median of {len(self.loads)} runs{self._where}, newest {newest}{self._left_out}"
 
     @property
     def _where(self) -> str:
-        return f" {self.origin}" if self.origin else ""
+        since = f" since a change was accepted ({self.accepted})" if self.accepted else ""
+        return f" {self.origin}{since}" if self.origin else since
 
-    def value(self, metric: Callable[[LoadRecord], float]) -> float | None:
-        """The median of a metric over the runs that have it; None if none has."""
-        values = [value for _, load in self.loads if not math.isnan(value := metric(load))]
-        return median(values) if values else None
+    @property
+    def _left_out(self) -> str:
+        if not self.unconfirmed:
+            return ""
+        if self.unconfirmed > _UNSTABLE * self.latest:
+            return f"; environment unstable: {self.unconfirmed} of the latest {self.latest} were suspects, unconfirmed"
+        return f"; {self.unconfirmed} left out as unconfirmed suspects"
 
-    def with_value(self, metric: Callable[[LoadRecord], float]) -> Baseline:
-        """Only the runs that have the metric: an endpoint may be younger than its load."""
-        having = tuple(earlier for earlier in self.loads if not math.isnan(metric(earlier[1])))
-        if having or not self.loads:
-            return replace(self, loads=having)
-        return replace(self, loads=(), why_empty=f"it was not measured in any comparable run{self._where}")
+    def of_series(self, series: str, value: Callable[[LoadRecord], float]) -> Baseline:
+        """Only the runs that have this number: an endpoint may be younger than its load.
+
+        Two runs in succession that had improved begin a new level.
+        """
+        having = [[earlier for earlier in level if not math.isnan(value(earlier[1]))] for level in self.levels]
+        levels = tuple(part for level in having for part in _split_where_improved(level, series))
+        if levels or not self.levels:
+            return replace(self, levels=levels)
+        return replace(self, levels=(), why_empty=f"it was not measured in any comparable run{self._where}")
+
+
+def _split_where_improved(level: Sequence[Earlier], series: str) -> Iterator[tuple[Earlier, ...]]:
+    """The level, cut before the first of every two runs in succession that had improved.
+
+    Where the newest run alone had improved, it is left out: only the next one tells whether a level begins with it.
+    """
+    begins, better = 0, [_improved(*earlier, series) for earlier in level]
+    for place in range(1, len(level) - 1):
+        if better[place] and better[place + 1] and not better[place - 1]:
+            yield tuple(level[begins:place])
+            begins = place
+    undecided = len(level) > 1 and better[-1] and not better[-2]
+    if level:
+        yield tuple(level[begins : -1 if undecided else None])
+
+
+def _improved(run: RunRecord, load: LoadRecord, series: str) -> bool:
+    return any(
+        verdict.status == "improved" and verdict.change is not None and verdict.change.series == series
+        for verdict in _verdicts(run, load)
+    )
 
 
 def find(
-    records: Sequence[RunRecord], load: LoadRecord, commit: Commit | None, name: str | None = None, limit: int = 30
+    records: Sequence[RunRecord],
+    load: LoadRecord,
+    commit: Commit | None,
+    name: str | None = None,
+    accepted: Sequence[Acceptance] = (),
 ) -> Baseline:
-    """The newest `limit` comparable runs of a load among `records` (oldest first).
+    """The newest comparable runs of a load among `records` (oldest first).
 
-    `name` is the branch, tag or run to compare with, the default branch if None. Runs that were stopped early,
-    are in doubt or judged `regressed` are no measure of what is normal. HistoryError if there is no such `name`.
+    `name` is the branch, tag or run to compare with, the default branch if None. Runs that were stopped early, are in
+    doubt, suspect, broken or regressed are no measure of what is normal, unless that was accepted. HistoryError if
+    there is no such `name`.
     """
-    origin, chosen = _default(records, commit) if name is None else named(records, name)
+    default_origin, default = _default(records, commit)
+    origin, chosen = (default_origin, default) if name is None else named(records, name)
+    acceptances = [each for each in accepted if load.key in each.loads]
     earlier = _of_load(chosen, load.key)
-    sound = [found for found in earlier if _is_sound(*found)]
-    comparable = [found for found in sound if found[1].fingerprint == load.fingerprint]
-    if comparable:
-        return Baseline(tuple(comparable[-limit:]), origin)
-    return Baseline(origin=origin, why_empty=_why_empty(records, load, origin, earlier, sound))
+    sound = [found for found in earlier if _is_sound(*found, acceptances)]
+    comparable = [found for found in sound if found[1].fingerprint == load.fingerprint][-_MOST:]
+    if not comparable:
+        return Baseline(origin=origin, why_empty=_why_empty(records, load, origin, earlier, sound))
+    ids = {run.id for run, _ in comparable}
+    peers = [] if name is None else [found for found in _of_load(default, load.key) if found[0].id not in ids]
+    alike = [each for each in peers if each[1].fingerprint == load.fingerprint and _is_sound(*each, acceptances)]
+    latest = [found for found in earlier if found[1].fingerprint == load.fingerprint][-_MOST:]
+    return Baseline(
+        levels=(*_levels(alike[-_MOST:], acceptances), *_levels(comparable, acceptances)),
+        origin=origin,
+        accepted=_reason(comparable, acceptances),
+        unconfirmed=sum(_is_unconfirmed(*found) for found in latest),
+        latest=len(latest),
+    )
+
+
+def _reason(runs: Sequence[Earlier], acceptances: Iterable[Acceptance]) -> str:
+    """Of the acceptance that the last level began with; empty if it began with none."""
+    newest, _ = runs[-1]
+    return next((each.reason for each in reversed([*acceptances]) if each.since <= newest.started_at), "")
+
+
+def _levels(runs: Sequence[Earlier], acceptances: Iterable[Acceptance]) -> Iterator[tuple[Earlier, ...]]:
+    """The runs, cut where a new level was accepted."""
+    cuts = sorted(each.since for each in acceptances)
+    for _, level in groupby(runs, lambda earlier: sum(cut <= earlier[0].started_at for cut in cuts)):
+        yield tuple(level)
 
 
 def named(records: Sequence[RunRecord], name: str) -> tuple[str, list[RunRecord]]:
@@ -95,20 +175,44 @@ def called(run: RunRecord) -> str:
 
 def _default(records: Sequence[RunRecord], commit: Commit | None) -> tuple[str, list[RunRecord]]:
     """The runs on the default branch; all where this run can't tell one branch from another."""
-    if commit is None or commit.branch is None or commit.default_branch is None:
+    default = commit.default_branch if commit else None
+    on_default = [run for run in records if default and run.commit and run.commit.branch == default]
+    if commit is None or default is None or (commit.branch is None and not on_default):
         return "", list(records)
-    default = commit.default_branch
-    return f"on {default}", [run for run in records if run.commit and run.commit.branch == default]
+    return f"on {default}", on_default
 
 
 def _of_load(records: Sequence[RunRecord], key: str) -> list[Earlier]:
     return [(run, load) for run in records for load in run.loads if load.key == key]
 
 
-def _is_sound(run: RunRecord, load: LoadRecord) -> bool:
-    verdicts = (verdict for test in run.tests for verdict in test.verdicts if verdict.load == load.key)
-    believed = load.aborted is None and not load.faults and not doubts(load)
-    return believed and all(verdict.status != "regressed" for verdict in verdicts)
+def _is_sound(run: RunRecord, load: LoadRecord, acceptances: Iterable[Acceptance]) -> bool:
+    if load.aborted is not None or load.faults or doubts(load):
+        return False
+    if any(each.since <= run.started_at <= each.at for each in acceptances):  # slower, and accepted as it is
+        return True
+    return not any(_spoils(verdict) for verdict in _verdicts(run, load))
+
+
+def _spoils(verdict: Verdict) -> bool:
+    """Whether a verdict says that its run is no measure of what is normal.
+
+    It regressed, or seemed to; or it broke a fixed limit: fast errors and known slowness are not normal either.
+    """
+    if verdict.status == "broken":
+        return "baseline" not in verdict.threshold
+    return verdict.status == "regressed" or (verdict.change is not None and verdict.change.suspect)
+
+
+def _is_unconfirmed(run: RunRecord, load: LoadRecord) -> bool:
+    return any(
+        verdict.change is not None and verdict.change.suspect and verdict.status != "regressed"
+        for verdict in _verdicts(run, load)
+    )
+
+
+def _verdicts(run: RunRecord, load: LoadRecord) -> Iterator[Verdict]:
+    return (verdict for test in run.tests for verdict in test.verdicts if verdict.load == load.key)
 
 
 def _why_empty(
@@ -118,7 +222,7 @@ def _why_empty(
     if sound:
         return f"no comparable run{where}: {_difference(sound[-1], load)}"
     if earlier:
-        return f"no comparable run{where}: each one was stopped early, in doubt or had regressed"
+        return f"no comparable run{where}: each one was stopped early, in doubt, suspect, broken or regressed"
     branches = {run.commit.branch for run, _ in _of_load(records, load.key) if run.commit and run.commit.branch}
     elsewhere = f", only on {_known(sorted(branches))}" if branches else ""
     return f"no earlier run of this load{where}{elsewhere}"

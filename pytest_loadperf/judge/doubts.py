@@ -35,8 +35,9 @@ class Doubt:
 def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
     """The doubts about the measured stages of a load, or about one stage."""
     found = []
-    for number, trial in enumerate(load.trials, 1):
-        where = f"trial {number}: " if len(load.trials) > 1 else ""
+    several = len(load.trials) > 1
+    numbered = [(f"trial {number}: " if several else "", trial) for number, trial in enumerate(load.trials, 1)]
+    for where, trial in (*numbered, *(("measured again: ", trial) for trial in load.again)):
         of_stages = (_of_stage(record) for record in stages_of(replace(load, trials=(trial,)), stage))
         for doubt in chain(map(_lost, trial.generator.lost_workers), *of_stages):
             found.append(replace(doubt, text=where + doubt.text))
@@ -118,7 +119,7 @@ def in_doubt(verdict: Verdict, found: Sequence[Doubt], excusable: bool) -> Verdi
 
     What broke stays broken, unless the generator may have made it so (`excusable`).
     """
-    if not found or verdict.status in ("no_baseline", "inconclusive"):
+    if not found or verdict.status == "no_baseline":
         return verdict
     reason = "; ".join(filter(None, (*(doubt.text for doubt in found), verdict.reason)))
     if verdict.breach and not (excusable and any(doubt.blames_generator for doubt in found)):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, stages_of, summary_of
+from pytest_loadperf.measure.summary import cpu_percent_of, measured, memory_bytes_of, stages_of, summary_of
 from pytest_loadperf.model import StageRecord, Summary
 from pytest_loadperf.quantity import (
     show_bytes,
@@ -21,6 +21,7 @@ from pytest_loadperf.quantity import (
 from pytest_loadperf.records import LoadRecord
 
 Show = Callable[[float, int], str]
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Kind:
     example: str
     step: str  # an example of a tolerance
     show: Show
+
+    def shown(self, *values: float) -> list[str]:
+        """The values with as many digits as tell them apart: '250.4 ms' breaks '< 250 ms', '250 ms' would puzzle."""
+        for digits in range(3, _MOST_DIGITS):
+            texts = [self.show(value, digits) for value in values]
+            if len(set(texts)) == len(set(values)):
+                break
+        return texts
 
     @property
     def in_percent(self) -> bool:
@@ -84,9 +93,14 @@ class Metric:
         return self.name in _OF_SERVICE
 
     @property
+    def percent(self) -> float | None:
+        """Which percentile of latency it is: 95.0; None if it is something else."""
+        return _percent(self.name)
+
+    @property
     def kind(self) -> Kind:
         """What kind of quantity it is; KeyError if there is no such metric."""
-        if _percent(self.name) is not None:
+        if self.percent is not None:
             return _LATENCY
         return _OF_SERVICE[self.name][0] if self.of_service else _OF_REQUESTS[self.name][0]
 
@@ -99,10 +113,10 @@ class Metric:
         """The load's number in base units (ms, 0 to 1, a second, bytes, % of a core); NaN where nothing was seen."""
         if self.of_service:
             return _OF_SERVICE[self.name][1](stages_of(load, self.stage))
-        summary = summary_of(load, self.stage, self.endpoint)
-        if summary is None or not summary.requests:
+        summary = measured(load, self.stage, self.endpoint)
+        if not summary.requests:
             return math.nan
-        percent = _percent(self.name)
+        percent = self.percent
         return _OF_REQUESTS[self.name][1](summary) if percent is None else summary.percentile_ms(percent)
 
     def why_missing(self, load: LoadRecord) -> str:

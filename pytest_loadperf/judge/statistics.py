@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
 
-def failure_rate_bound(failures: int, requests: int, confidence: float = 0.95) -> float:
+_PRIOR_WEIGHT = 3  # runs
+
+
+def failure_rate_bound(failures: int, requests: int, effect: float = 1.0, confidence: float = 0.95) -> float:
     """The failure rate (0 to 1) that so many failures do not exclude: Clopper and Pearson's one-sided upper bound.
 
-    0 failures of 50 requests leave 5.8 % possible; without requests nothing is excluded.
+    0 failures of 50 requests leave 5.8 % possible; without requests nothing is excluded. `effect` is how many of these
+    requests tell what one independent request would.
     """
     if not 0 <= failures <= requests:
         raise ValueError(f"{failures} failures of {requests} requests: expected 0 to {requests}")
@@ -15,7 +23,46 @@ def failure_rate_bound(failures: int, requests: int, confidence: float = 0.95) -
     if failures == requests:  # also without any
         return 1.0
     if failures == 0:
-        return float(1 - (1 - confidence) ** (1 / requests))
+        return float(1 - (1 - confidence) ** (effect / requests))
     from scipy.special import betaincinv  # a quarter of a second, which a load without failures need not take
 
-    return float(betaincinv(failures + 1, requests - failures, confidence))
+    return float(betaincinv(failures / effect + 1, (requests - failures) / effect, confidence))
+
+
+def requests_needed(share: float, confidence: float = 0.95) -> int:
+    """How many requests, all of them good, show that this share of all (0 to 1) is: 59 for 0.95."""
+    return math.ceil(math.log(1 - confidence) / math.log(share))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Where the next run of a series should stand, by the runs before it: Student's t around their centre."""
+
+    centre: float
+    error: float  # standard error of one more run
+    freedom: float  # degrees of freedom
+
+    def tail(self, seen: float) -> float:
+        """How likely chance alone puts a run as far above the centre as this, or further."""
+        from scipy.special import stdtr
+
+        return float(stdtr(self.freedom, (self.centre - seen) / self.error))
+
+    def reach(self, tail: float) -> float:
+        """How far above the centre a run has to stand to be that unlikely."""
+        from scipy.special import stdtrit
+
+        return float(-stdtrit(self.freedom, tail)) * self.error
+
+
+def expected(levels: Sequence[Sequence[float]], prior: float, own_error: float = 0.0) -> Expected:
+    """What the runs of a series lead to expect: the centre of its last level, the spread within all of them.
+
+    The spread is the standard deviation, not a robust one: slow sessions belong in it. It is drawn towards `prior`, for
+    a few runs that happen to agree promise too much, and it is not below the error of the run that is judged.
+    """
+    last = levels[-1]
+    squares = sum((value - fmean(level)) ** 2 for level in levels for value in level)
+    freedom = sum(len(level) - 1 for level in levels) + _PRIOR_WEIGHT
+    spread = max(math.sqrt((squares + _PRIOR_WEIGHT * prior**2) / freedom), own_error)
+    return Expected(median(last), spread * math.sqrt(1 + 1 / len(last)), freedom)

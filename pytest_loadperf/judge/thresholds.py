@@ -1,4 +1,4 @@
-"""The threshold language: what a test demands of a load, parsed when tests are collected, judged after the load.
+"""The threshold language: what a test demands of a load, parsed when tests are collected.
 
     threshold := [ load "." ] metric [ "[" endpoint "]" ] [ "@" stage ] op limit
     metric    := p50 … p99.99 | mean | min | max | rps | requests | failures | failure_rate
@@ -14,24 +14,16 @@ endpoint may hold brackets in pairs, as in `p95[/items/[id]]`.
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal
 
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.judge.baseline import Baseline
-from pytest_loadperf.judge.doubts import doubts, in_doubt
 from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import LATENCY, NAMES, Kind, Metric, is_metric
 from pytest_loadperf.judge.scanner import Scanner
-from pytest_loadperf.judge.statistics import failure_rate_bound
-from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.quantity import show_rate_percent
-from pytest_loadperf.records import LoadRecord, Verdict
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -39,7 +31,6 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -176,75 +167,3 @@ def _quantity(scan: Scanner, noun: str, units: Iterable[str], accepted: str) -> 
     choice = " or ".join(unit or "no unit" for unit in units)
     wrong = f"{unit!r} is no unit of {noun}" if unit else f"{noun} needs its unit"
     raise scan.fault(wrong, f"{choice}, as in {number}{next(iter(units))}", scan.at - len(unit))
-
-
-def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, test: str) -> Verdict:
-    """What a threshold of a test comes to on a load.
-
-    Want of data breaks it, want of a baseline is said, and doubts about the load make it inconclusive.
-    """
-    metric, limit = threshold.metric, threshold.limit
-    verdict = Verdict(
-        test=test,
-        load=load.key,
-        threshold=threshold.text or str(threshold),
-        status="broken",
-        observed="no data",
-        limit=f"{threshold.op} {limit}",
-    )
-    observed = metric.value(load)
-    if math.isnan(observed):
-        return replace(verdict, reason=metric.why_missing(load))
-    if isinstance(limit, FromBaseline):
-        verdict = _judge_change(verdict, threshold, limit, observed, baseline or Baseline())
-    else:
-        verdict = _judge_absolute(verdict, threshold, limit.value(metric.kind), observed, load)
-    return in_doubt(verdict, doubts(load, metric.stage), threshold.excusable)
-
-
-def _judge_absolute(verdict: Verdict, threshold: Threshold, bound: float, observed: float, load: LoadRecord) -> Verdict:
-    shown, shown_bound = _shown(threshold.metric.kind, observed, bound)
-    status: Literal["ok", "broken"] = "ok" if threshold.holds(observed, bound) else "broken"
-    reason = _caveat(threshold, load, bound) if status == "ok" else ""
-    return replace(verdict, status=status, observed=shown, limit=f"{threshold.op} {shown_bound}", reason=reason)
-
-
-def _caveat(threshold: Threshold, load: LoadRecord, bound: float) -> str:
-    """What to know of a failure rate that holds: that few requests can't show it."""
-    summary = summary_of(load, threshold.metric.stage, threshold.metric.endpoint)
-    if threshold.metric.name != "failure_rate" or threshold.op.startswith(">") or summary is None:
-        return ""
-    possible = failure_rate_bound(summary.failures, summary.requests)
-    if possible <= bound:
-        return ""
-    return f"narrowly: {summary.requests} requests leave up to {show_rate_percent(possible)} possible"
-
-
-def _judge_change(
-    verdict: Verdict, threshold: Threshold, limit: FromBaseline, observed: float, baseline: Baseline
-) -> Verdict:
-    kind = threshold.metric.kind
-    comparable = baseline.with_value(threshold.metric.value)
-    centre = comparable.value(threshold.metric.value)
-    if centre is None:
-        shown = kind.show(observed, 3)
-        return replace(verdict, status="no_baseline", observed=shown, reason=comparable.why_empty)
-    bound = limit.value(centre, kind)
-    shown, shown_bound = _shown(kind, observed, bound)
-    (shown_centre,) = _shown(kind, centre)
-    return replace(
-        verdict,
-        status="ok" if threshold.holds(observed, bound) else "regressed",
-        observed=shown,
-        limit=f"{threshold.op} {shown_bound} ({limit.around(shown_centre)})",
-        baseline=comparable.line,
-    )
-
-
-def _shown(kind: Kind, *values: float) -> list[str]:
-    """The values with as many digits as it takes to tell them apart: '250.4 ms' breaks '< 250 ms', '250 ms' puzzles."""
-    for digits in range(3, _MOST_DIGITS):
-        texts = [kind.show(value, digits) for value in values]
-        if len(set(texts)) == len(set(values)):
-            break
-    return texts

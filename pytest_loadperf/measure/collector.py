@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.measure.summary import summarise
+from pytest_loadperf.measure.summary import summarise, with_effects
 from pytest_loadperf.model import Summary, Window
 
 
@@ -28,9 +28,10 @@ class Collector:
         """All of them, in order of time."""
         return tuple(window for _, window in sorted(self._windows.items()))
 
-    def stage(self, index: int, duration_s: float) -> Summary:
-        """The numbers of one stage."""
-        return summarise((window for window in self._windows.values() if window.stage == index), duration_s)
+    def stage(self, index: int, duration_s: float, began_s: float = 0.0) -> Summary:
+        """The numbers of one stage, and how sure they are."""
+        windows = [window for window in self._windows.values() if window.stage == index]
+        return with_effects(summarise(windows, duration_s), windows, began_s)
 
     def since(self, second: int) -> Iterator[Window]:
         """The windows of this second and later ones."""

@@ -65,10 +65,19 @@ class Histogram:
 
     def percentile_ms(self, percent: float) -> float:
         """The latency that `percent` of the requests did not exceed (nearest rank), in ms; NaN without requests."""
+        bucket = self.percentile_bucket(percent)
+        return math.nan if bucket is None else middle_us(bucket) / 1000
+
+    def percentile_bucket(self, percent: float) -> int | None:
+        """The bucket in which that latency is counted; None without requests."""
         rank = max(1, math.ceil(self.total * percent / 100 - 1e-9))
         seen = 0
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]
             if seen >= rank:
-                return middle_us(bucket) / 1000
-        return math.nan
+                return bucket
+        return None
+
+    def above(self, bucket: int) -> int:
+        """How many latencies were counted in higher buckets."""
+        return sum(count for each, count in self.counts.items() if each > bucket)

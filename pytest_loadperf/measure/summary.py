@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Window
 from pytest_loadperf.plan import Stage
@@ -20,6 +21,23 @@ def summarise(windows: Iterable[Window], duration_s: float) -> Summary:
         by_endpoint[label(window.method, window.endpoint)].append(window)
     endpoints = {name: _of_windows(found, duration_s) for name, found in sorted(by_endpoint.items())}
     return replace(merge(endpoints.values(), duration_s), endpoints=endpoints)
+
+
+def with_effects(summary: Summary, windows: Sequence[Window], began_s: float) -> Summary:
+    """The summary of a stage with its design effects, and with those of each of its endpoints."""
+    named: defaultdict[str, list[Window]] = defaultdict(list)
+    for window in windows:
+        named[label(window.method, window.endpoint)].append(window)
+    endpoints = {
+        name: replace(endpoint, effects=_effects(named[name], began_s, summary.duration_s))
+        for name, endpoint in summary.endpoints.items()
+    }
+    return replace(summary, endpoints=endpoints, effects=_effects(windows, began_s, summary.duration_s))
+
+
+def _effects(windows: Sequence[Window], began_s: float, duration_s: float) -> dict[str, float]:
+    parts = [(window.second - int(began_s), window.histogram, window.failures) for window in windows]
+    return interval.effects(parts, round(duration_s))
 
 
 def label(method: str, endpoint: str) -> str:
@@ -72,6 +90,7 @@ def merge(summaries: Iterable[Summary], duration_s: float) -> Summary:
         status_codes=dict(status_codes),
         errors=dict(errors.most_common()),
         endpoints={name: merge(found, duration_s) for name, found in sorted(named.items())},
+        effects=interval.joined((part.requests, part.effects) for part in used),
     )
 
 
@@ -91,16 +110,25 @@ def stages_of(load: LoadRecord, stage: str | None = None) -> list[StageRecord]:
     return [record for record in records if record.stage.name == stage]
 
 
-def summary_of(load: LoadRecord, stage: str | None = None, endpoint: str | None = None) -> Summary | None:
-    """The numbers of a load over all trials: of all measured stages or of one, of all endpoints or of one.
-
-    None where there is no such stage, or no request of that endpoint in it.
-    """
+def summary_of(load: LoadRecord, stage: str | None = None) -> Summary | None:
+    """The numbers of a load over all trials, of all measured stages or of one; None where there is no such stage."""
     records = stages_of(load, stage)
     if not records:
         return None
-    whole = merge((record.summary for record in records), sum(record.summary.duration_s for record in records))
-    return whole if endpoint is None else endpoint_of(whole, endpoint)
+    return merge((record.summary for record in records), sum(record.summary.duration_s for record in records))
+
+
+def measured(load: LoadRecord, stage: str | None = None, endpoint: str | None = None) -> Summary:
+    """What `summary_of` gives, or one of its endpoints, without those, whose merging is most of the cost.
+
+    Empty where there is no such stage, or no request of that endpoint in it.
+    """
+    records = stages_of(load, stage)
+    parts = [record.summary if endpoint is None else endpoint_of(record.summary, endpoint) for record in records]
+    return merge(
+        (replace(part, endpoints={}) for part in parts if part is not None),
+        sum(record.summary.duration_s for record in records),
+    )
 
 
 def cpu_percent_of(stages: Iterable[StageRecord]) -> float:

@@ -8,12 +8,13 @@ from itertools import pairwise
 from statistics import median
 
 from pytest_loadperf.judge.baseline import Baseline
+from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import show_ms
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.figures import Figure
 from pytest_loadperf.report.layers import Hover, Line
-from pytest_loadperf.report.numbers import measured, summary_percentiles_ms
+from pytest_loadperf.report.numbers import summary_percentiles_ms
 from pytest_loadperf.report.scale import Axis, linear
 
 _TABLE = (50, 66, 75, 80, 90, 95, 98, 99, 100)  # those that ApacheBench prints

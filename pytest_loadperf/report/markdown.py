@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.judge.doubts import doubts
+from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import show_ms, show_number, show_rate_percent, show_time
 from pytest_loadperf.records import LoadRecord, RunRecord, Verdict
 from pytest_loadperf.report.comparable import of_load, until, why_apart
-from pytest_loadperf.report.numbers import measured, summary_percentiles_ms
+from pytest_loadperf.report.numbers import summary_percentiles_ms
 from pytest_loadperf.report.outcome import Told, in_words, outcome_of
 from pytest_loadperf.report.text import shorten
 from pytest_loadperf.result import LoadResult

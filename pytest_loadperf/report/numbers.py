@@ -1,26 +1,13 @@
-"""A load's numbers at the cost that a report of hundreds of runs can afford."""
+"""Percentiles at the cost that a report of hundreds of runs can afford."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate
 
 from pytest_loadperf.measure.histogram import Histogram, middle_us
-from pytest_loadperf.measure.summary import endpoint_of, merge, stages_of
 from pytest_loadperf.model import Summary
-from pytest_loadperf.records import LoadRecord
-
-
-def measured(load: LoadRecord, endpoint: str | None = None) -> Summary:
-    """What `summary_of` gives, without its endpoints, whose merging is most of its cost; empty where that is None."""
-    records = stages_of(load)
-    parts = [record.summary if endpoint is None else endpoint_of(record.summary, endpoint) for record in records]
-    return merge(
-        (replace(part, endpoints={}) for part in parts if part is not None),
-        sum(record.summary.duration_s for record in records),
-    )
 
 
 def percentiles_ms(histogram: Histogram, percents: Sequence[float]) -> list[float]:

@@ -64,8 +64,8 @@ class Told:
 
     @property
     def undecided(self) -> list[Verdict]:
-        """The thresholds that could not be judged."""
-        return [verdict for verdict in self.test.verdicts if verdict.status in _UNDECIDED]
+        """The thresholds that could not be judged; advice that is none is left out."""
+        return [verdict for verdict in self.test.verdicts if verdict.status in _UNDECIDED and not verdict.advisory]
 
     @property
     def held(self) -> list[Verdict]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pytest_loadperf.judge.doubts import Doubt, doubts
 from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
-from pytest_loadperf.records import LoadRecord, RunRecord
+from pytest_loadperf.records import Acceptance, LoadRecord, RunRecord
 from pytest_loadperf.report.charts import sparkline
 from pytest_loadperf.report.comparable import until
 from pytest_loadperf.report.distribution import Distribution, distribution
@@ -66,6 +66,7 @@ class LoadPart:
     trials: tuple[TrialPart, ...]
     trends: tuple[TrendPart, ...]  # of the whole load, then of the endpoints that thresholds name
     distribution: Distribution
+    accepted: tuple[Acceptance, ...] = ()
 
     @property
     def trend(self) -> Trend:
@@ -175,6 +176,7 @@ def _load_part(run: RunRecord, history: Sequence[RunRecord], load: LoadRecord, n
         trials=_trial_parts(result),
         trends=tuple(TrendPart(name, each, tuple(over_runs(each))) for name, each in trends),
         distribution=distribution(result, trends[0][1].baseline),
+        accepted=tuple(each for each in run.accepted if load.key in each.loads),
     )
 
 

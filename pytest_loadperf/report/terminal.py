@@ -60,7 +60,8 @@ def _load_lines(load: LoadRecord, verdicts: Sequence[Verdict]) -> Iterator[Line]
         yield Line(f"  {text}", "yellow")
     unique = {(verdict.threshold, verdict.status, verdict.observed): verdict for verdict in verdicts}
     for verdict, text in zip(unique.values(), _aligned(list(unique.values())), strict=True):
-        yield Line(text, _COLORS.get(verdict.status, "yellow"))
+        color = _COLORS.get(verdict.status, "yellow")
+        yield Line(text, "yellow" if verdict.advisory and color == "red" else color)
     yield Line("")
 
 
@@ -89,6 +90,8 @@ def _table(load: LoadRecord) -> list[str]:
         rows.append(_stage_row(found))
         if found[0].stage.measured:
             rows += _endpoint_rows(_merged(found))
+        if again := [stage for trial in load.again for stage in trial.stages if stage.stage.name == name]:
+            rows.append((f"  {name} again", *_stage_row(again)[1:]))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     return [
         "  ".join(
@@ -158,7 +161,7 @@ def _aligned(verdicts: Sequence[Verdict]) -> list[str]:
 def _verdict_cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
     load = verdict.load.rpartition("::")[2]
     status = verdict.status.upper() if verdict.breach else verdict.status
-    remarks = "; ".join(text for text in (verdict.reason, _compared(verdict)) if text)
+    remarks = "; ".join(filter(None, ("advice" if verdict.advisory else "", verdict.reason, _compared(verdict))))
     return status, load, verdict.threshold, verdict.observed, f"({remarks})" if remarks else ""
 
 

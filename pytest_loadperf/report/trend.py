@@ -12,10 +12,10 @@ from pytest_loadperf.judge.baseline import Baseline, Earlier, called, find
 from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.thresholds import Threshold, parse
-from pytest_loadperf.measure.summary import endpoint_of, summary_of
+from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.records import LoadRecord, RunRecord, Status
 from pytest_loadperf.report.comparable import of_load, until, why_apart
-from pytest_loadperf.report.numbers import measured, summary_percentiles_ms
+from pytest_loadperf.report.numbers import summary_percentiles_ms
 from pytest_loadperf.report.outcome import worst
 
 METRICS = ("p50", "p95", "p99", "failure_rate", "rps")
@@ -81,7 +81,7 @@ def trend(run: RunRecord, history: Sequence[RunRecord], key: str, endpoint: str 
     if now is None:
         raise KeyError(key)
     runs = until(run, history)
-    baseline = find(runs[:-1], now, run.commit, run.baseline)
+    baseline = find(runs[:-1], now, run.commit, run.baseline, run.accepted)
     points = tuple(_point(earlier, (run, now), endpoint) for earlier in of_load(runs, key))
     return Trend(points, baseline, _medians(points, baseline), tuple(_limits(run, key, endpoint)))
 
@@ -95,7 +95,7 @@ def endpoints_of_interest(run: RunRecord, load: LoadRecord) -> list[str]:
 
 def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
     run, load = earlier
-    summary = measured(load, endpoint)
+    summary = measured(load, endpoint=endpoint)
     p50, p95, p99 = summary_percentiles_ms(summary, (50, 95, 99))
     return Point(
         run=run,

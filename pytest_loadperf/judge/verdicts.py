@@ -1,0 +1,108 @@
+"""What a threshold comes to on a load."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from decimal import Decimal
+
+from pytest_loadperf.judge.baseline import Baseline
+from pytest_loadperf.judge.doubts import doubts, in_doubt
+from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
+from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.regression import judge_change
+from pytest_loadperf.judge.statistics import failure_rate_bound, requests_needed
+from pytest_loadperf.judge.thresholds import Threshold
+from pytest_loadperf.measure import interval
+from pytest_loadperf.measure.summary import measured, stages_of
+from pytest_loadperf.model import Summary
+from pytest_loadperf.quantity import show_ms, show_rate_percent
+from pytest_loadperf.records import LoadRecord, Verdict
+
+# The least that the rule calls a change at all.
+_ADVISED = (
+    ("p95", Tolerance(percent=Decimal(5))),
+    ("failure_rate", Tolerance(amount=Quantity(Decimal("0.1"), "%"))),
+)
+
+
+def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, test: str) -> Verdict:
+    """What a threshold of a test comes to on a load.
+
+    Want of data breaks it, want of a baseline is said, too few requests or doubts about the load make it inconclusive.
+    """
+    metric, limit = threshold.metric, threshold.limit
+    verdict = Verdict(
+        test=test,
+        load=load.key,
+        threshold=threshold.text or str(threshold),
+        status="broken",
+        observed="no data",
+        limit=f"{threshold.op} {limit}",
+    )
+    observed = metric.value(load)
+    if math.isnan(observed):
+        return replace(verdict, reason=metric.why_missing(load))
+    if isinstance(limit, FromBaseline):
+        verdict = judge_change(verdict, threshold, limit, load, baseline or Baseline())
+    else:
+        verdict = _judge_absolute(verdict, threshold, limit.value(metric.kind), observed, load)
+    return in_doubt(verdict, doubts(load, metric.stage), threshold.excusable)
+
+
+def advised(load: LoadRecord) -> list[Threshold]:
+    """What is judged although nobody asked: whether any stage got slower, or fails more often, than it did."""
+    stages = dict.fromkeys(record.stage.name for record in stages_of(load) if record.summary.requests)
+    return [
+        Threshold(Metric(name, stage=stage if len(stages) > 1 else None), "<", FromBaseline("+", tolerance))
+        for stage in stages
+        for name, tolerance in _ADVISED
+    ]
+
+
+def _judge_absolute(verdict: Verdict, threshold: Threshold, bound: float, observed: float, load: LoadRecord) -> Verdict:
+    metric = threshold.metric
+    shown, shown_bound = metric.kind.shown(observed, bound)
+    holds = threshold.holds(observed, bound)
+    verdict = replace(
+        verdict, status="ok" if holds else "broken", observed=shown, limit=f"{threshold.op} {shown_bound}"
+    )
+    summary = measured(load, metric.stage, metric.endpoint)
+    if metric.percent is not None:
+        return _with_interval(verdict, threshold, bound, summary, metric.percent)
+    if metric.name == "failure_rate" and threshold.op.startswith("<") and holds:
+        return replace(verdict, reason=_possible_failures(summary, bound))
+    return verdict
+
+
+def _with_interval(verdict: Verdict, threshold: Threshold, bound: float, summary: Summary, percent: float) -> Verdict:
+    """The verdict on a percentile, in the light of how sure that is."""
+    if threshold.op.startswith("<") and threshold.holds(summary.max_ms, bound):
+        return _unbroken(verdict, summary, percent)
+    low, high = summary.interval_ms(percent)
+    if math.isinf(high) and threshold.holds(low, bound) == threshold.op.startswith("<"):
+        why = _too_few(summary.requests, interval.needed(percent, summary.effects))
+        return replace(verdict, status="inconclusive", observed=f"at least {show_ms(low)}", reason=why)
+    if threshold.holds(low, bound) == threshold.holds(high, bound):
+        return verdict
+    return replace(verdict, reason=f"narrowly: 95% interval {show_ms(low)} to {show_ms(high)}")
+
+
+def _unbroken(verdict: Verdict, summary: Summary, percent: float) -> Verdict:
+    """The verdict on a limit that every single request kept: enough of them show that nearly all do."""
+    if failure_rate_bound(0, summary.requests) <= 1 - percent / 100:
+        return verdict
+    return replace(verdict, status="inconclusive", reason=_too_few(summary.requests, requests_needed(percent / 100)))
+
+
+def _too_few(requests: int, needed: int) -> str:
+    return f"not identifiable with {requests} requests, about {needed} needed"
+
+
+def _possible_failures(summary: Summary, bound: float) -> str:
+    """What to know of a failure rate that holds: that few requests can't show it."""
+    effect = summary.effects.get(interval.FAILED, 1.0)
+    possible = failure_rate_bound(summary.failures, summary.requests, effect)
+    if possible <= bound:
+        return ""
+    return f"narrowly: {summary.requests} requests leave up to {show_rate_percent(possible)} possible"
