@@ -124,3 +124,15 @@ def test_a_verdict_in_doubt_names_its_reason() -> None:
     assert held.reason == "stage 'rush': the generator was the bottleneck: out of CPU in 9 of 15 s"
     broken = judge(parse("p95 < 1ms"), open_load(), None, "test")
     assert broken.reason == "stage 'rush': the rate was not reached: 150/s of 200/s"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "status"),
+    [("p95 < 1ms", "inconclusive"), ("p50 < 1ms", "broken"), ("max < 1ms", "inconclusive"), ("max > 10s", "broken")],
+)
+def test_a_moment_of_saturation_excuses_no_more_than_it_can_have_made(threshold: str, status: str) -> None:
+    held = load(generator=SelfCheck(15, saturated_s=1.2, cpu_percent=20, lag_ms=1200))
+    verdict = judge(parse(threshold), held, None, "test")
+    assert verdict.status == status
+    assert (verdict.reason == "the generator was saturated for 1.2 of 15 s") == (status == "inconclusive")
+    assert judge(parse("p95 < 10s"), held, None, "test").status == "ok"

@@ -100,6 +100,19 @@ def _unreached(stage: Stage, arrivals: ArrivalRecord) -> Doubt:
     )
 
 
+def tail_doubts(load: LoadRecord, stage: str | None, share: float) -> list[Doubt]:
+    """The doubt about the slowest part (0 to 1) of the requests: that no more of them are slow than were seen late.
+
+    What is forgiven of a whole stage, a held second, may be all of its slowest 5 %.
+    """
+    checks = [record.generator for record in stages_of(load, stage)]
+    saturated_s, seconds = sum(check.saturated_s for check in checks), sum(check.seconds for check in checks)
+    if saturated_s <= share * seconds:
+        return []
+    text = f"the generator was saturated for {saturated_s:.1f} of {seconds:.0f} s"
+    return [Doubt(text, "what it saw late in that time may be all that is too slow", blames_generator=True)]
+
+
 def noise(check: SelfCheck) -> str:
     """What else the machine was busy with."""
     parts = [

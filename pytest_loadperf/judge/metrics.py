@@ -98,6 +98,13 @@ class Metric:
         return _percent(self.name)
 
     @property
+    def tail(self) -> float | None:
+        """Which part of the requests (0 to 1) decides about a latency: 0.05 for p95, any for max and mean."""
+        if self.kind.noun != LATENCY:
+            return None
+        return 0.0 if self.percent is None else 1 - self.percent / 100
+
+    @property
     def kind(self) -> Kind:
         """What kind of quantity it is; KeyError if there is no such metric."""
         if self.percent is not None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from pytest_loadperf.judge.baseline import Baseline
-from pytest_loadperf.judge.doubts import doubts, in_doubt
+from pytest_loadperf.judge.doubts import doubts, in_doubt, tail_doubts
 from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.regression import judge_change
@@ -47,7 +47,10 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
         verdict = judge_change(verdict, threshold, limit, load, baseline or Baseline())
     else:
         verdict = _judge_absolute(verdict, threshold, limit.value(metric.kind), observed, load)
-    return in_doubt(verdict, doubts(load, metric.stage), threshold.excusable)
+    found = doubts(load, metric.stage)
+    if verdict.breach and not found and threshold.excusable and metric.tail is not None:
+        found = tail_doubts(load, metric.stage, metric.tail)
+    return in_doubt(verdict, found, threshold.excusable)
 
 
 def advised(load: LoadRecord) -> list[Threshold]:
