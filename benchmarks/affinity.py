@@ -1,8 +1,9 @@
 """Do repeated runs agree better when generator and service keep to different cores? `python -m benchmarks.affinity`.
 
 The same two loads of a service in Docker, again and again, by turns: once with the scheduler free to move everything,
-once with the generator on one core and the container on the other. Compared is how far the runs of each way are apart
-(standard deviation over mean), for what a threshold would look at.
+once with the generator on one core and the container on the other. Compared is how far the runs of each way are apart,
+for what a threshold would look at: their standard deviation, which one odd run can make, and their median distance
+from the median, which is that of usual runs.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import median, stdev
 
 from benchmarks.figures import asked, write
 
@@ -100,17 +102,19 @@ def measure(rounds: int) -> dict[str, dict[str, list[float]]]:
     return found
 
 
+def _row(values: Sequence[float]) -> str:
+    middle = median(values)
+    usual = median(abs(value - middle) for value in values)
+    return f"{middle:13.2f}  {stdev(values) / middle:6.1%}  {usual / middle:6.1%}"
+
+
 def main() -> None:
     """Measure, print, and write the figures as JSON where that is asked for."""
     options = asked(__doc__, "two runs each way instead of twenty")
     found = measure(2 if options.quick else 20)
-    print("                 free: mean  apart   ±    apart: mean  apart   ±".replace("apart   ±", "spread"))
-    for name in found["free"]:
-        cells = []
-        for way in ("free", "apart"):
-            values = found[way][name]
-            cells.append(f"{fmean(values):10.2f}  {stdev(values) / fmean(values):6.1%}")
-        print(f"{name:16} {cells[0]}    {cells[1]}")
+    print("                 free: median     all   usual    apart: median     all   usual")
+    for name, free in found["free"].items():
+        print(f"{name:16} {_row(free)}   {_row(found['apart'][name])}")
     write(options.json, found)
 
 
