@@ -155,7 +155,7 @@ class Judging:
         baseline = self._memory.baseline(record)
         for threshold in mine:
             yield self._as_configured(judge(threshold, record, baseline, test))
-        if self._settings.scale is None and (baseline.loads or self._settings.require_baseline):
+        if not self._settings.unjudged and (baseline.loads or self._settings.require_baseline):
             known = [threshold.metric for threshold in mine if threshold.relative]
             for threshold in advised(record):
                 if threshold.metric not in known:
@@ -169,10 +169,8 @@ class Judging:
         return replace(verdict, advisory=not fails)
 
     def _as_configured(self, verdict: Verdict) -> Verdict:
-        if self._settings.scale is not None:
-            return replace(
-                verdict, status="inconclusive", reason=f"shown, not judged: --loadperf-scale {self._settings.scale:g}"
-            )
+        if self._settings.unjudged:
+            return replace(verdict, status="inconclusive", reason=f"shown, not judged: {self._settings.unjudged}")
         if verdict.status == "no_baseline" and self._settings.require_baseline:
             return replace(verdict, status="broken", reason=f"{verdict.reason} (--loadperf-require-baseline)".strip())
         if verdict.status in self._settings.fail_on:

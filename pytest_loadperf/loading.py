@@ -108,6 +108,8 @@ class Loading:
             guard.check_url(url)
         secrets = tuple(secret for secret in service.secrets if len(secret) >= _HIDDEN_FROM)
         self.secrets.update(secrets)
+        if self._settings.calibrate:
+            spec = replace(spec, trials=self._settings.calibrate)
         crew = self._settings.crew(spec.workers)
         plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale, crew)
         with self._alone():
@@ -115,7 +117,7 @@ class Loading:
             fingerprint = self._memory.fingerprint(spec.plan.stages, shape, service.record, spec.user_names, crew)
             blank = LoadRecord(self._unused(key), name, service.record, (), fingerprint)
             record = self._trials(blank, spec, plan, service)
-            if self._settings.scale is None:
+            if not self._settings.unjudged:
                 record = self._confirmed(record, spec, plan, service, asked)
         self.outbox.loads.append(record)
         return LoadResult.of(record)

@@ -39,6 +39,7 @@ def declare(parser: pytest.Parser) -> None:
     add("--loadperf-report", metavar="PATH", help="the HTML report (default: .loadperf/report.html)")
     add("--loadperf-summary", metavar="PATH", help="a Markdown summary (default: $GITHUB_STEP_SUMMARY where set)")
     add("--loadperf-scale", metavar="FACTOR", type=_scale, help="shrink every stage: a smoke run, nothing judged")
+    add("--loadperf-calibrate", metavar="N", type=_runs, help="run every load N times: how much do its numbers differ?")
     add("--loadperf-workers", metavar="N", type=count, help="run the users in so many processes of this machine")
     add(
         "--loadperf-master",
@@ -106,6 +107,12 @@ def _url(text: str) -> str:
     except UsageFault as fault:
         raise argparse.ArgumentTypeError(str(fault)) from None
     return text.rstrip("/")
+
+
+def _runs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; expected a whole number from 3, such as 10")
+    return int(text)
 
 
 def _scale(text: str) -> float:

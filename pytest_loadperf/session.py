@@ -20,6 +20,7 @@ from pytest_loadperf.judging import FAULTS, Judging
 from pytest_loadperf.loading import Loading
 from pytest_loadperf.quiet import Quiet
 from pytest_loadperf.records import Acceptance, LoadRecord, RunRecord, TestOutcome, TestRecord, Verdict
+from pytest_loadperf.report.calibration import calibration_lines
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.report.terminal import Line, summary_lines
 from pytest_loadperf.settings import LoadperfConfig
@@ -133,6 +134,8 @@ class Session:
         run = self._record()
         history = self._memory_records()
         self._told += summary_lines(run, history)
+        if self._settings.calibrate:
+            self._told += calibration_lines(run)
         if self._interrupted:
             self._told.append(Line("not saved: the run was interrupted", "yellow"))
         else:
@@ -173,8 +176,8 @@ class Session:
     def _save(self, run: RunRecord) -> Iterator[Line]:
         if not run.loads:
             yield Line("not saved: no load ran to its end")
-        elif self._settings.scale is not None:
-            yield Line(f"not saved: --loadperf-scale {self._settings.scale:g} is a smoke run")
+        elif self._settings.unjudged:
+            yield Line(f"not saved: {self._settings.unjudged} judges nothing")
         elif not self._settings.save:
             yield Line("not saved: --loadperf-no-save")
         else:

@@ -33,10 +33,18 @@ class LoadperfConfig:
     report: Path = Path(".loadperf/report.html")  # absolute, once read
     summary: Path | None = None
     scale: float | None = None
+    calibrate: int | None = None  # how often every load is run
     keep_service: bool = False
     workers: int | None = None  # processes of this machine
     master: tuple[str, int] | None = None  # where workers from elsewhere are listened for
     expect_workers: int = 0  # from elsewhere
+
+    @property
+    def unjudged(self) -> str | None:
+        """The option that makes this run one whose thresholds are shown, not judged; None for an ordinary run."""
+        if self.scale is not None:
+            return f"--loadperf-scale {self.scale:g}"
+        return None if self.calibrate is None else f"--loadperf-calibrate {self.calibrate}"
 
     def crew(self, workers: int | None) -> Crew | None:
         """Who runs the users of a load that asks for so many workers; None for the generator itself."""
@@ -81,6 +89,7 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         report=config.rootpath / (given("report") or ".loadperf/report.html"),
         summary=config.rootpath / summary if summary else None,
         scale=config.getoption("loadperf_scale"),
+        calibrate=config.getoption("loadperf_calibrate"),
         keep_service=config.getoption("loadperf_keep_service"),
         workers=parsed("workers", options.count),
         master=master,
