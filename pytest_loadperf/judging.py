@@ -16,7 +16,7 @@ from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.judge.verdicts import advised, judge
-from pytest_loadperf.loading import THRESHOLDS, Loading
+from pytest_loadperf.loading import THRESHOLDS, Loading, asked
 from pytest_loadperf.records import Verdict
 from pytest_loadperf.redact import redact
 from pytest_loadperf.report.junit import properties
@@ -156,7 +156,7 @@ class Judging:
         for threshold in mine:
             yield self._as_configured(judge(threshold, record, baseline, test))
         if not self._settings.unjudged and (baseline.loads or self._settings.require_baseline):
-            known = [threshold.metric for threshold in mine if threshold.relative]
+            known = {threshold.metric for threshold in asked(item, names)}
             for threshold in advised(record):
                 if threshold.metric not in known:
                     yield self._advice(judge(threshold, record, baseline, test))

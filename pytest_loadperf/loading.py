@@ -88,19 +88,13 @@ class Loading:
         name = f"{request.fixturename}{_variant(request)}"
         # The session's node has no id; where the fixture is defined is the load's home then.
         home = ungrouped(request.node.nodeid) or request._fixturedef.baseid  # type: ignore[attr-defined]
-        return self.run(spec, service, f"{home}::{name}", name, self.asked(request))
-
-    def asked(self, request: pytest.FixtureRequest) -> list[Threshold]:
-        """The thresholds, on the baseline, of the tests that use a fixture, as far as that is known beforehand."""
         item: pytest.Item = request._pyfuncitem
-        used = [each for each in request.session.items if request.fixturename in getattr(each, "fixturenames", ())]
-        found = (threshold for each in (*used, item) for threshold in each.stash.get(THRESHOLDS, ()))
-        return list(dict.fromkeys(threshold for threshold in found if threshold.relative))
+        return self.run(spec, service, f"{home}::{name}", name, asked(item, {request.fixturename or name}))
 
-    def run(self, spec: LoadSpec, given: object, key: str, name: str, asked: Sequence[Threshold]) -> LoadResult:
+    def run(self, spec: LoadSpec, given: object, key: str, name: str, demands: Sequence[Threshold]) -> LoadResult:
         """Run a load: all its trials, one after the other, with no other load on this machine.
 
-        Where it looks slower than it was by what is `asked`, or by what is judged anyway, it is run once more.
+        Where it looks slower than it was by these demands, or by what is judged anyway, it is run once more.
         """
         service = _service_of(given)
         guard = HostGuard(self._settings.allow_hosts)
@@ -118,7 +112,7 @@ class Loading:
             blank = LoadRecord(self._unused(key), name, service.record, (), fingerprint)
             record = self._trials(blank, spec, plan, service)
             if not self._settings.unjudged:
-                record = self._confirmed(record, spec, plan, service, asked)
+                record = self._confirmed(record, spec, plan, service, demands)
         self.outbox.loads.append(record)
         return LoadResult.of(record)
 
@@ -135,13 +129,13 @@ class Loading:
         return record
 
     def _confirmed(
-        self, record: LoadRecord, spec: LoadSpec, plan: Plan, service: RunningService, asked: Sequence[Threshold]
+        self, record: LoadRecord, spec: LoadSpec, plan: Plan, service: RunningService, demands: Sequence[Threshold]
     ) -> LoadRecord:
         """The record with a second measurement, where it looks slower than the runs before it."""
         if record.aborted or record.faults or doubts(record):
             return record
         baseline = self._memory.baseline(record)
-        verdicts = {each: judge(each, record, baseline, "") for each in (*asked, *advised(record))}
+        verdicts = {each: judge(each, record, baseline, "") for each in (*demands, *advised(record))}
         suspects = {threshold: verdict for threshold, verdict in verdicts.items() if is_suspect(verdict)}
         if not suspects:
             return record
@@ -190,6 +184,13 @@ class Loading:
             return (yield)
         finally:
             self._sharing.pop_all().close()
+
+
+def asked(item: pytest.Item, names: set[str]) -> list[Threshold]:
+    """The thresholds on the baseline that tests have for the load of these names, as far as known beforehand."""
+    users = [each for each in item.session.items if names & set(getattr(each, "fixturenames", ()))]
+    found = (threshold for each in (*users, item) for threshold in each.stash.get(THRESHOLDS, ()))
+    return list(dict.fromkeys(each for each in found if each.relative and each.load in (None, *names)))
 
 
 class _OwnHosts(RunningService):
@@ -251,8 +252,8 @@ class CallLoad:
         if name in [result.record.name for result in results]:
             raise UsageFault(f"loadperf(): this test has run a load called {name!r} already; give another name=")
         running = self._request.getfixturevalue(service) if service is not None else None
-        asked = self._loading.asked(self._request)
-        results.append(self._loading.run(spec, running, f"{ungrouped(nodeid)}::{name}", name, asked))
+        key, demands = f"{ungrouped(nodeid)}::{name}", asked(self._request.node, {name})
+        results.append(self._loading.run(spec, running, key, name, demands))
         return results[-1]
 
 

@@ -73,6 +73,11 @@ class Verdict:
         """Whether this fails the test."""
         return self.status in ("broken", "regressed") and not self.advisory
 
+    @property
+    def remark(self) -> str:
+        """The reason, and whether it is mere advice."""
+        return "; ".join(filter(None, ("advice" if self.advisory else "", self.reason)))
+
 
 @dataclass(frozen=True)
 class Commit:

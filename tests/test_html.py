@@ -23,7 +23,7 @@ class TestFirstScreen:
         assert text.lstrip().startswith("✗ 1 of 3 load tests failed")
         order = [
             "✗ test_red",
-            "Passed, but not fully judged",
+            "Passed, but to look at",
             "? test_new",
             "✓ test_green[a::b]",
             "Skipped: test_later",

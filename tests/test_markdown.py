@@ -99,8 +99,8 @@ class TestHeadline:
             ([("failed", "broken")], "## ✗ The load test failed"),
             ([("passed", "ok")] * 3, "## ✓ All 3 load tests passed"),
             ([("passed", "ok"), ("error", "ok")], "## ✗ 1 of 2 load tests failed"),
-            ([("passed", "inconclusive"), ("passed", "ok")], "## ? All 2 load tests passed, 1 not fully judged"),
-            ([("passed", "no_baseline")], "## ? The load test passed, 1 not fully judged"),
+            ([("passed", "inconclusive"), ("passed", "ok")], "## ? All 2 load tests passed, 1 to look at"),
+            ([("passed", "no_baseline")], "## ? The load test passed, 1 to look at"),
             ([("skipped", "ok")], "## ✓ No load test ran"),
         ],
     )

@@ -20,7 +20,7 @@ from locust import FastHttpUser, constant, events, task
 from pytest_loadperf import Stage, load
 
 HERE = Path(__file__).parent
-DELAY_MS = 60 if (HERE / "slow").exists() else 20
+DELAY_MS = 150 if (HERE / "slow").exists() else 20
 
 class Caller(FastHttpUser):
     wait_time = constant(0.01)
@@ -34,7 +34,7 @@ def only_once(**_):
     if (HERE / "once").exists():
         (HERE / "slow").unlink(missing_ok=True)
 
-rush = load(Caller, Stage("warm-up", users=4, duration="1s", measured=False), Stage("rush", users=4, duration="2s"))
+rush = load(Caller, Stage("warm-up", users=8, duration="1s", measured=False), Stage("rush", users=8, duration="2s"))
 """
 MARKED = TESTS + '@pytest.mark.loadperf("p95 < baseline + 25%")\ndef test_rush(rush): pass\n'
 PLAIN = TESTS + "def test_rush(rush): assert rush.p50_ms < 500\n"
@@ -81,7 +81,7 @@ def test_a_slower_service_is_measured_again_and_then_fails_the_test(marked: Proj
     (load,) = newest(store).loads
     assert len(load.trials) == 1
     assert [stage.stage.name for stage in load.again[0].stages] == ["warm-up", "rush"]
-    assert load.again[0].stages[1].summary.p50_ms > 55
+    assert load.again[0].stages[1].summary.p50_ms > 140
 
 
 def test_what_was_slow_only_once_is_not_accused_and_no_measure_for_later_runs(marked: Project) -> None:

@@ -90,7 +90,7 @@ def _verdict_table(run: RunRecord) -> Iterator[str]:
 
 
 def _verdict(told: Told, verdict: Verdict, names: dict[str, str]) -> str:
-    compared = "; ".join(filter(None, (verdict.baseline, verdict.reason)))
+    compared = "; ".join(filter(None, (verdict.baseline, verdict.remark)))
     return _row(
         f"**{in_words(verdict.status)}**" if verdict.breach else in_words(verdict.status),
         _code(told.name),

@@ -64,13 +64,21 @@ class Told:
 
     @property
     def undecided(self) -> list[Verdict]:
-        """The thresholds that could not be judged; advice that is none is left out."""
-        return [verdict for verdict in self.test.verdicts if verdict.status in _UNDECIDED and not verdict.advisory]
+        """What could not be judged, and what has regressed although nobody asked about it."""
+        return [
+            verdict
+            for verdict in self.test.verdicts
+            if (verdict.status == "regressed" if verdict.advisory else verdict.status in _UNDECIDED)
+        ]
 
     @property
     def held(self) -> list[Verdict]:
-        """The thresholds that hold."""
-        return [verdict for verdict in self.test.verdicts if verdict.status in ("ok", "improved")]
+        """The thresholds that hold, and what has improved although nobody asked about it."""
+        return [
+            verdict
+            for verdict in self.test.verdicts
+            if verdict.status == "improved" or (verdict.status == "ok" and not verdict.advisory)
+        ]
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Outcome:
     """The tests of a run in the order in which they matter."""
 
     failed: tuple[Told, ...] = ()
-    undecided: tuple[Told, ...] = ()  # passed, but some threshold could not be judged
+    undecided: tuple[Told, ...] = ()  # passed, but some threshold could not be judged, or something else got worse
     passed: tuple[Told, ...] = ()
     expected: tuple[Told, ...] = ()  # failed, and marked with xfail
     skipped: tuple[Told, ...] = ()
@@ -93,7 +101,7 @@ class Outcome:
         if self.failed:
             return "The load test failed" if ran == 1 else f"{len(self.failed)} of {ran} {noun} failed"
         passed = "The load test passed" if ran == 1 else f"All {ran} {noun} passed"
-        return f"{passed}, {len(self.undecided)} not fully judged" if self.undecided else passed
+        return f"{passed}, {len(self.undecided)} to look at" if self.undecided else passed
 
 
 def outcome_of(run: RunRecord) -> Outcome:

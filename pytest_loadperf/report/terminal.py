@@ -161,7 +161,7 @@ def _aligned(verdicts: Sequence[Verdict]) -> list[str]:
 def _verdict_cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
     load = verdict.load.rpartition("::")[2]
     status = verdict.status.upper() if verdict.breach else verdict.status
-    remarks = "; ".join(filter(None, ("advice" if verdict.advisory else "", verdict.reason, _compared(verdict))))
+    remarks = "; ".join(filter(None, (verdict.remark, _compared(verdict))))
     return status, load, verdict.threshold, verdict.observed, f"({remarks})" if remarks else ""
 
 
