@@ -194,6 +194,7 @@ class GeneratorRecord:
 
     requests: int  # ours, compared with Locust's
     unfinished_users: int = 0  # users still busy when the wait for answers ended
+    unseen_users: int = 0  # of those, the ones that waited for what nobody counts
     user_errors: dict[str, int] = field(default_factory=dict)  # exceptions raised by user code, by text
     lost_workers: tuple[str, ...] = ()  # which, when and how; what each measured in its last second is missing
 

@@ -145,6 +145,7 @@ def _generator_record(end: End) -> GeneratorRecord:
     return GeneratorRecord(
         requests=end.requests,
         unfinished_users=end.unfinished_users,
+        unseen_users=end.unseen_users,
         user_errors=end.user_errors,
         lost_workers=end.lost_workers,
     )

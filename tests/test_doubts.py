@@ -57,6 +57,19 @@ def test_a_lost_worker_is_a_doubt_about_all_stages() -> None:
     assert said(twice)[1].startswith(f"trial 2: {lost}")
 
 
+def test_users_that_waited_for_what_nobody_counts_are_a_doubt_about_all_stages() -> None:
+    (trial,) = load().trials
+    record = replace(load(), trials=(replace(trial, generator=replace(trial.generator, unseen_users=3)),))
+    for found in (doubts(record), doubts(record, "warm-up")):
+        assert [str(doubt) for doubt in found] == [
+            "3 users were still busy when the load ended, with nothing that was counted; what they waited for is "
+            "missing: an unanswered request is seen only of an HTTP user that makes it itself; give what they wait "
+            "for a timeout, after which they fire a request event with its exception"
+        ]
+    assert judge(parse("p95 < 10s"), record, None, "test").status == "inconclusive"
+    assert judge(parse("p95 < 1ms"), record, None, "test").status == "broken"
+
+
 def test_a_generator_that_is_held_up_is_a_doubt_of_another_kind() -> None:
     assert said(load(generator=HELD)) == [
         "stage 'rush': the generator was the bottleneck: held up in 9 of 15 s; CPU 12%, its loop late by up to 340 ms; "

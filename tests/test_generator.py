@@ -145,6 +145,12 @@ def test_an_unanswered_request_is_a_failure_with_the_time_it_waited(server: str)
     assert run.end.requests == run.end.locust_requests
 
 
+def test_users_that_wait_for_what_nobody_counts_are_told_and_those_that_sleep_are_none(server: str) -> None:
+    users = ("Receiving", "Spawning", "Sleeping", "Hanging")
+    run = Run(plan(server, *users, stages=(Stage("only", users=4, duration="1s"),), answer_wait_s=0.5))
+    assert (run.end.unfinished_users, run.end.unanswered, run.end.unseen_users) == (4, 1, 2)
+
+
 def test_exceptions_in_user_code_are_told(server: str) -> None:
     assert Run(plan(server, "Crashing")).end.user_errors == {
         "KeyError: 'user code is wrong'": pytest.approx(80, abs=20)

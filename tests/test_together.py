@@ -106,6 +106,7 @@ def test_ends_are_added_up() -> None:
     late.add(4.0)
     arrivals = ArrivalRecord(due=10, started=9, waiting=1, lasted_s=2.0, late=late)
     one = End(3.0, 5, 1, 6, 1, unanswered=1, user_errors={"a": 1}, faults=("x",), arrivals=(None, arrivals))
+    one = replace(one, unfinished_users=3, unseen_users=2)
     other = replace(one, user_errors={"a": 2, "b": 1}, faults=("x", "y"))
     none = End(3.0, 0, 0, 0, 0)
     whole = together([none, one, other], 3.5)
@@ -116,6 +117,8 @@ def test_ends_are_added_up() -> None:
         12,
         2,
         unanswered=2,
+        unfinished_users=6,
+        unseen_users=4,
         user_errors={"a": 3, "b": 1},
         faults=("x", "y"),
         arrivals=(None, ArrivalRecord(20, 18, 2, 2.0, late=Histogram.merged([late, late]))),

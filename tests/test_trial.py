@@ -10,9 +10,11 @@ from test_generator import plan
 
 from pytest_loadperf.errors import GeneratorError, ServiceError
 from pytest_loadperf.judge.abort import abort_check
+from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.loadspec import AbortRule
 from pytest_loadperf.model import Sample, Summary, Trial
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import LoadRecord, ServiceRecord
 from pytest_loadperf.service.spec import UrlSpec
 from pytest_loadperf.service.url import UrlService
 from pytest_loadperf.trial import TrialRun
@@ -67,6 +69,13 @@ def test_a_load_without_a_single_answer_is_an_error_that_names_the_cause(server:
         GeneratorError, match=r"no request was answered .* user code raised RuntimeError: no login \(4 ti"
     ):
         run(server, "CannotStart")
+
+
+def test_users_that_wait_for_what_nobody_counts_put_a_trial_in_doubt(server: str) -> None:
+    stages = (Stage("only", users=2, duration="1s"),)
+    _, trial, _ = run(server, "Receiving", "Fast", stages=stages, answer_wait_s=0.5)
+    (doubt,) = doubts(LoadRecord("rush", "rush", ServiceRecord("url", server), (trial,), {}))
+    assert doubt.text == "1 user was still busy when the load ended, with nothing that was counted"
 
 
 def test_a_load_stops_when_its_abort_rule_holds(server: str) -> None:

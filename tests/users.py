@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
+from urllib.parse import urlsplit
 
+import gevent
 from locust import FastHttpUser, HttpUser, LoadTestShape, User, constant, events, task
 from locust.env import Environment
 
@@ -39,6 +42,34 @@ class Hanging(FastHttpUser):
     @task
     def ask(self) -> None:
         self.client.get("/hang", name="hang")
+
+
+class Receiving(User):
+    """A client of its own waits for an answer that never comes."""
+
+    @task
+    def receive(self) -> None:
+        address = urlsplit(self.host or "")
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(b"GET /hang HTTP/1.1\r\n\r\n")
+            connection.recv(1)
+
+
+class Spawning(FastHttpUser):
+    """A greenlet of its own waits for an answer that never comes."""
+
+    @task
+    def ask(self) -> None:
+        gevent.joinall([gevent.spawn(self.client.get, "/hang")])
+
+
+class Sleeping(FastHttpUser):
+    """It is busy for long, but with nothing that a service would have to answer."""
+
+    @task
+    def ask(self) -> None:
+        self.client.get("/anything", name="ask")
+        time.sleep(30)
 
 
 class Own(User):

@@ -24,6 +24,7 @@ def together(ends: Sequence[End], lasted_s: float) -> End:
         locust_failures=sum(end.locust_failures for end in ends),
         unanswered=sum(end.unanswered for end in ends),
         unfinished_users=sum(end.unfinished_users for end in ends),
+        unseen_users=sum(end.unseen_users for end in ends),
         faults=tuple(dict.fromkeys(fault for end in ends for fault in end.faults)),
         user_errors=dict(raised),
         arrivals=tuple(_stage(parts) for parts in zip_longest(*(end.arrivals for end in ends))),

@@ -73,6 +73,7 @@ class End:
     locust_failures: int
     unanswered: int = 0  # requests that the windows hold besides
     unfinished_users: int = 0
+    unseen_users: int = 0  # of those, the ones that waited for what nobody counts
     faults: tuple[str, ...] = ()  # why this is not the load that was asked for
     user_errors: dict[str, int] = field(default_factory=dict)
     arrivals: tuple[ArrivalRecord | None, ...] = ()  # of each stage

@@ -19,7 +19,7 @@ from pytest_loadperf.generator.patience import PatientRunner
 from pytest_loadperf.generator.prepare import Prepared
 from pytest_loadperf.generator.protocol import End, Second
 from pytest_loadperf.generator.recorder import Recorder
-from pytest_loadperf.generator.unanswered import unanswered
+from pytest_loadperf.generator.unanswered import sleeps, unanswered
 from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Plan, Stage
 from pytest_loadperf.redact import redact
@@ -51,7 +51,7 @@ class Running:
         self._meter = Meter(self.recorder, self._users, tell)
         self._cut_short = cut_short
         self.ending = False  # whether the stages are over
-        self._unfinished = 0
+        self._unfinished = self._unseen = 0
         self._user_errors: Counter[str] = Counter()
         open_model = any(stage.rate is not None for stage in plan.stages)
         self._arrivals: Arrivals | None = None
@@ -139,8 +139,11 @@ class Running:
         """Count requests without an answer as failures: a green result must not hide them."""
         self._unfinished += len(busy)
         error = f"no answer {self._plan.answer_wait_s:g} s after its user was to stop"
-        for request in unanswered(busy):
-            self.recorder.record_unanswered(request.method, request.name, request.waited_ms, error)
+        for greenlet in busy:
+            if request := unanswered(greenlet):
+                self.recorder.record_unanswered(request.method, request.name, request.waited_ms, error)
+            elif not sleeps(greenlet):
+                self._unseen += 1
 
     def end(self, lasted_s: float) -> End:
         """Tell what is left to tell, and give the account."""
@@ -154,6 +157,7 @@ class Running:
             locust_requests=counts.earlier_requests + counts.total.num_requests,
             locust_failures=counts.earlier_failures + counts.total.num_failures,
             unfinished_users=self._unfinished,
+            unseen_users=self._unseen,
             faults=tuple(self._faults()),
             user_errors=dict(self._user_errors),
             arrivals=tuple(self._arrived),

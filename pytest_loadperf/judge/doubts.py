@@ -9,7 +9,7 @@ from itertools import chain
 
 from pytest_loadperf.measure.selfcheck import is_bottleneck
 from pytest_loadperf.measure.summary import stages_of
-from pytest_loadperf.model import ArrivalRecord, SelfCheck, StageRecord
+from pytest_loadperf.model import ArrivalRecord, GeneratorRecord, SelfCheck, StageRecord
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.quantity import show_ms, show_per_second, show_percent
 from pytest_loadperf.records import LoadRecord, Verdict
@@ -39,7 +39,7 @@ def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
     numbered = [(f"trial {number}: " if several else "", trial) for number, trial in enumerate(load.trials, 1)]
     for where, trial in (*numbered, *(("measured again: ", trial) for trial in load.again)):
         of_stages = (_of_stage(record) for record in stages_of(replace(load, trials=(trial,)), stage))
-        for doubt in chain(map(_lost, trial.generator.lost_workers), *of_stages):
+        for doubt in chain(map(_lost, trial.generator.lost_workers), _unseen(trial.generator), *of_stages):
             found.append(replace(doubt, text=where + doubt.text))
     return found
 
@@ -51,6 +51,17 @@ def _lost(text: str) -> Doubt:
         "for what ended it: its machine's memory, a network that broke, user code",
         blames_generator=True,
     )
+
+
+def _unseen(generator: GeneratorRecord) -> Iterator[Doubt]:
+    if generator.unseen_users:
+        users = "1 user was" if generator.unseen_users == 1 else f"{generator.unseen_users} users were"
+        yield Doubt(
+            f"{users} still busy when the load ended, with nothing that was counted",
+            "what they waited for is missing: an unanswered request is seen only of an HTTP user that makes it itself; "
+            "give what they wait for a timeout, after which they fire a request event with its exception",
+            blames_generator=False,
+        )
 
 
 def _of_stage(record: StageRecord) -> Iterator[Doubt]:
