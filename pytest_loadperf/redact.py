@@ -25,3 +25,10 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
+
+
+def without_cut_secret(words: bytes, secrets: Iterable[str]) -> bytes:
+    """The end of a longer text, less what may be the rest of a secret that was cut in two, which no rule knows."""
+    wholes = [secret.encode() for secret in secrets]
+    rests = (whole[-size:] for whole in wholes for size in range(1, len(whole)))
+    return words[max((len(rest) for rest in rests if words.startswith(rest)), default=0) :]

@@ -149,6 +149,7 @@ class Careless(Shopper):
     @task
     def leak(self):
         self.client.get("/anything/{secret}")
+        print("asked for {secret}")
         raise ValueError("key {secret} is wrong")
 
 careless = load(Careless, {ONE_SECOND})
@@ -157,7 +158,9 @@ def test_it(careless): assert careless["/anything/***"].requests > 0
     )
     result = project.run("--junitxml=junit.xml")
     result.assert_outcomes(failed=1)
-    for file in (project.path / ".loadperf").rglob("*"):
+    assert "asked for ***" in result.stdout.str()
+    assert secret not in result.stdout.str() + result.stderr.str()
+    for file in (project.path / "junit.xml", *(project.path / ".loadperf").rglob("*")):
         assert not file.is_file() or secret.encode() not in file.read_bytes(), file
 
 

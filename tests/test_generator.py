@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -172,6 +173,18 @@ def test_a_dead_generator_is_told_at_once_with_its_last_words(server: str) -> No
         Run(plan(server, "Dying", stages=(Stage("only", users=1, duration="30s"),)))
     assert time.monotonic() - began < 5
     assert "these are my last words" in caught.value.__notes__[0]
+
+
+def test_neither_an_error_nor_the_last_words_show_a_secret(server: str, tmp_path: Path) -> None:
+    file = tmp_path / "locustfile.py"
+    file.write_text('print("x" + "gar-geheim" * 1000)\nraise ValueError("gar-geheim is wrong")\n')
+    asked = plan(server, secrets=("gar-geheim",))
+    with pytest.raises(GeneratorError) as caught:
+        Run(replace(asked, users=(), locustfile=str(file)))
+    (note,) = caught.value.__notes__
+    assert "ValueError: *** is wrong" in str(caught.value)
+    assert note.startswith("the generator's last words:\n***")
+    assert "geheim" not in str(caught.value) + note
 
 
 def test_a_killed_generator_is_told_within_two_seconds(server: str) -> None:

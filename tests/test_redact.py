@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_loadperf.redact import redact
+from pytest_loadperf.redact import redact, without_cut_secret
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,16 @@ def test_given_secrets_are_taken_out_wherever_they_stand() -> None:
 
 def test_values_too_short_for_a_secret_do_not_eat_the_text() -> None:
     assert redact("1 of 10 is on", ["1", "on"]) == "1 of 10 is on"
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (b"heim-4711 is wrong", b" is wrong"),
+        (b"1 is wrong", b" is wrong"),
+        (b"geheim-4711 is wrong", b"geheim-4711 is wrong"),  # whole: `redact` knows it
+        (b"none is wrong", b"none is wrong"),
+    ],
+)
+def test_what_is_left_of_a_secret_that_was_cut_in_two_is_taken_away(words: bytes, left: bytes) -> None:
+    assert without_cut_secret(words, ["geheim-4711", "other"]) == left

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
@@ -15,7 +15,7 @@ from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.protocol import End, Failed, Message, Reader, send
 from pytest_loadperf.generator.start import command, end, how_ended
 from pytest_loadperf.plan import Plan
-from pytest_loadperf.redact import redact
+from pytest_loadperf.redact import redact, without_cut_secret
 
 _SILENCE_S = 60.0  # it tells something every second unless user code holds its loop
 _LOOK_S = 0.5
@@ -25,9 +25,10 @@ _LAST_WORDS = 4000  # bytes
 class Generator:
     """The running child."""
 
-    def __init__(self, process: subprocess.Popen[bytes], words: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], words: IO[bytes], secrets: Sequence[str]) -> None:
         self._process = process
         self._words = words
+        self._secrets = secrets
         self.pid = process.pid
 
     def messages(self) -> Iterator[Message]:
@@ -73,7 +74,7 @@ class Generator:
     def _failed(self, failed: Failed) -> Exception:
         if failed.why == "refused":
             return HostRefused(failed.text)
-        return self._error(f"the load generator could not run the load:\n{redact(failed.text)}")
+        return self._error(f"the load generator could not run the load:\n{redact(failed.text, self._secrets)}")
 
     def _error(self, text: str) -> GeneratorError:
         return self.with_last_words(GeneratorError(text))
@@ -88,8 +89,12 @@ class Generator:
     def last_words(self) -> str:
         """The end of what the child, which holds the user's code, printed."""
         self._words.seek(0, os.SEEK_END)
-        self._words.seek(max(0, self._words.tell() - _LAST_WORDS))
-        return redact(self._words.read().decode(errors="replace").strip())
+        before = max(0, self._words.tell() - _LAST_WORDS)
+        self._words.seek(before)
+        words = self._words.read()
+        if before:
+            words = without_cut_secret(words, self._secrets)
+        return redact(words.decode(errors="replace").strip(), self._secrets)
 
 
 @contextmanager
@@ -107,7 +112,7 @@ def launched(plan: Plan) -> Iterator[Generator]:
         try:
             assert process.stdin is not None
             send(process.stdin.fileno(), plan)
-            generator = Generator(process, words)
+            generator = Generator(process, words, plan.secrets)
             yield generator
             sys.stderr.write(generator.last_words())  # where pytest shows it with a test that fails
         finally:
