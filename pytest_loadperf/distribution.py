@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pytest_loadperf.fixtures import IS_LOAD
+from pytest_loadperf.notice import Notice
 from pytest_loadperf.report.progress import Progress
 
 ROOM = "loadperf_room"  # in a worker's input: the path of the run's lock
@@ -127,7 +128,7 @@ class Controller:
 
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self._progress.say(line.rstrip("\n"))
+            self._progress.say(Notice(line.rstrip("\n")))  # the worker has left out what -q does not show
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

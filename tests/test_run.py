@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -311,6 +312,16 @@ def test_the_progress_is_a_line_per_stage_and_silent_under_q(project: Project) -
     project.module("test_it", HOLDS)
     project.run().stdout.fnmatch_lines(["rush_hour · rush: up to 4 users for 1 s"])
     assert "up to 4 users" not in project.run("-q").stdout.str()
+
+
+@pytest.mark.parametrize("arguments", [["-q"], ["-qq", "-n1"]])
+def test_what_stays_on_the_machine_is_told_under_q_too(project: Project, arguments: list[str]) -> None:
+    project.module("test_it", HOLDS)
+    result = project.run("--loadperf-keep-service", *arguments)
+    assert result.ret == 0
+    assert "up to 4 users" not in result.stdout.str()
+    (pid,) = re.findall(r"loadperf: `.*` stays up at http://.*; end it with `kill (\d+)`", result.stdout.str())
+    os.kill(int(pid), signal.SIGTERM)
 
 
 def test_a_long_stage_tells_how_it_goes(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""The live line of a running load: a bar on a terminal, a line every ten seconds elsewhere, nothing under -q."""
+"""The live line of a running load: a bar on a terminal, a line every ten seconds elsewhere, almost none under -q."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_loadperf.model import Summary
+from pytest_loadperf.notice import Notice
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.quantity import show_ms
 
@@ -48,12 +49,14 @@ class Progress:
         return self._config.pluginmanager.get_plugin("terminalreporter")
 
     def say(self, line: str) -> None:
-        """Write one line."""
-        if self.silent:
+        """Write one line; where nothing is shown, only a Notice."""
+        if self.silent and not isinstance(line, Notice):
             return
         if self._told is not None:
             with self._told.open("a") as file:
                 file.write(f"{line}\n")
+            return
+        if self._reporter is None:
             return
         with self.visible():
             self._reporter.ensure_newline()

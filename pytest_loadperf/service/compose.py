@@ -17,6 +17,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.notice import Notice
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
 from pytest_loadperf.service import owner
@@ -136,7 +137,7 @@ def _removed(project: Project, client: DockerClient, keep: bool, say: Callable[[
         with in_words("naming the images that were built"):
             project.name_images(client)
         if keep:
-            say(f"loadperf: the project {project.name} stays up; remove it with `{project.removal()}`")
+            say(Notice(f"loadperf: the project {project.name} stays up; remove it with `{project.removal()}`"))
         else:
             project.down()
 

@@ -13,6 +13,7 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 from docker.models.images import Image
 
+from pytest_loadperf.notice import Notice
 from pytest_loadperf.quantity import size_bytes
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service import owner
@@ -78,4 +79,4 @@ def _removed(client: DockerClient, service: str, keep: bool, say: Callable[[str]
                         client.api.remove_container(container["Id"], force=True, v=True)
             elif left:
                 names = " ".join(sorted(container["Names"][0].lstrip("/") for container in left))
-                say(f"loadperf: {service} stays up; remove it with `docker rm -f -v {names}`")
+                say(Notice(f"loadperf: {service} stays up; remove it with `docker rm -f -v {names}`"))

@@ -18,6 +18,7 @@ import psutil
 
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.model import Sample
+from pytest_loadperf.notice import Notice
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
 from pytest_loadperf.service.running import RunningService, with_log
@@ -154,7 +155,7 @@ def _let_live(service: ProcessService, keeper: subprocess.Popen[bytes], say: Cal
         return
     keeper.stdin.write(b"k")
     keeper.returncode = 0  # not ours to wait for any more
-    say(f"loadperf: `{service.record.name}` stays up at {service.url}; end it with `kill {keeper.pid}`")
+    say(Notice(f"loadperf: `{service.record.name}` stays up at {service.url}; end it with `kill {keeper.pid}`"))
 
 
 def _tail(log: IO[bytes], lines: int, secrets: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from docker import DockerClient
 from docker.errors import APIError
 
+from pytest_loadperf.notice import Notice
 from pytest_loadperf.service import owner
 
 PROJECT = "com.docker.compose.project"
@@ -21,7 +22,7 @@ def sweep(client: DockerClient, say: Callable[[str], None]) -> list[str]:
         if owner.left_behind(labels) and _remove(client, found["Id"]):
             name = found["Names"][0].lstrip("/")
             pid = owner.pid_of(labels)
-            say(f"loadperf: removed container {name} left behind by a run that was killed (pid {pid})")
+            say(Notice(f"loadperf: removed container {name} left behind by a run that was killed (pid {pid})"))
             removed.append(name)
             if project := labels.get(PROJECT):
                 _remove_project(client, project)
