@@ -9,6 +9,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from service_asking import owner_of, told
 
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.service.choose import start
-from pytest_loadperf.service.engine import Engine
+from pytest_loadperf.service.compose import in_compose
+from pytest_loadperf.service.engine import Engine, connect
 from pytest_loadperf.service.running import RunningService
 from pytest_loadperf.service.spec import ComposeSpec
 from pytest_loadperf.service.sweep import sweep
@@ -226,6 +229,19 @@ def test_a_kept_project_stays_up_and_the_command_that_removes_it_is_said(
     assert match
     subprocess.run(match[2], shell=True, check=True, capture_output=True)
     assert left(engine, os.getpid()) == []
+
+
+def test_everything_is_removed_although_the_images_could_not_be_named(file: Path, engine: Engine) -> None:
+    with (
+        closing(connect().client) as client,
+        pytest.raises(ServiceError, match=r"^naming the images that were built failed: "),
+        in_compose(
+            ComposeSpec(file=file, service="web", port=8000), replace(engine, client=client), keep=False, say=print
+        ),
+    ):
+        client.api.timeout = 1e-6  # type: ignore[assignment] # no engine is as fast as that
+    (image,) = left(engine, os.getpid())
+    engine.client.images.remove(image)
 
 
 def test_what_a_killed_run_left_is_removed_with_networks_and_volumes(

@@ -134,12 +134,14 @@ def _removed(project: Project, client: DockerClient, keep: bool, say: Callable[[
     try:
         yield
     finally:
-        with in_words("naming the images that were built"):
-            project.name_images(client)
-        if keep:
-            say(Notice(f"loadperf: the project {project.name} stays up; remove it with `{project.removal()}`"))
-        else:
-            project.down()
+        try:
+            with in_words("naming the images that were built"):
+                project.name_images(client)
+        finally:  # whatever becomes of the names
+            if keep:
+                say(Notice(f"loadperf: the project {project.name} stays up; remove it with `{project.removal()}`"))
+            else:
+                project.down()
 
 
 def _compose() -> list[str]:
