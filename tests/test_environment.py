@@ -170,7 +170,25 @@ def test_a_fingerprint_tells_how_many_workers_there_were(crew: Crew, told: str) 
 def test_a_fingerprint_names_what_is_not_known_and_a_shape_instead_of_stages() -> None:
     fingerprint = load_fingerprint({}, {}, (), "DoubleWave", ServiceRecord("url", "http://there"), ["Shopper"])
     assert fingerprint["stages"] == "DoubleWave"
-    assert (fingerprint["service"], fingerprint["limits"], fingerprint["locust"]) == ("url", "none", "unknown")
+    assert (fingerprint["service"], fingerprint["limits"], fingerprint["locust"]) == ("url there", "none", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("https://***@Shop.test:8443/base", "url shop.test"),
+        ("http://192.0.2.7:8000", "url 192.0.2.7"),
+        ("http://[fd12::7]:8000", "url fd12::7"),
+        ("http://127.0.0.1:41233", "url localhost"),
+        ("http://[::1]:8000", "url localhost"),
+        ("http://localhost", "url localhost"),
+        ("http://shop.localhost:80", "url localhost"),
+        ("the users' own hosts", "url"),
+    ],
+)
+def test_a_fingerprint_holds_the_host_of_a_service_that_runs_already(address: str, told: str) -> None:
+    service = ServiceRecord("url", address, backend="url")
+    assert load_fingerprint({}, {}, STAGES, None, service, [])["service"] == told
 
 
 def test_stages_that_ask_the_same_in_other_words_may_be_compared() -> None:

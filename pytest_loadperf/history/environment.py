@@ -8,7 +8,9 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pytest_loadperf.plan import Crew, Stage
 from pytest_loadperf.records import Commit, ServiceRecord
@@ -60,7 +62,7 @@ def load_fingerprint(
         "pytest-loadperf": _minor(versions.get("pytest-loadperf", "unknown")),
         "users": ", ".join(users),
         "stages": shape or "; ".join(_in_words(stage) for stage in stages),
-        "service": service.backend or service.kind,
+        "service": _service_in_words(service),
         "workers": "none" if crew is None else _crew_in_words(crew),
         "limits": ", ".join(f"{name} {limit}" for name, limit in sorted(service.limits.items())) or "none",
     }
@@ -142,6 +144,25 @@ def _runner() -> str:
 
 def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
+
+
+def _service_in_words(service: ServiceRecord) -> str:
+    """Where it runs; of one that ran already the host, since another one is another machine.
+
+    Not the port, which may be a free one of each run; all names of this machine are one.
+    """
+    kind = service.backend or service.kind
+    host = urlsplit(service.name).hostname if service.kind == "url" else None
+    if not host:
+        return kind
+    return f"{kind} {'localhost' if _is_loopback(host) else host}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _in_words(stage: Stage) -> str:
