@@ -107,13 +107,10 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
-        """Our scheduler, except for --dist each, where every worker is meant to run everything."""
-        dist = config.getoption("dist")
-        if dist == "each":
-            return None
+        """Our scheduler; there is none for --dist each, which is refused."""
         from pytest_loadperf.scheduling import LoadTestsTogether
 
-        return LoadTestsTogether(config, log, dist, self._room.with_suffix(_GROUPS))
+        return LoadTestsTogether(config, log, config.getoption("dist"), self._room.with_suffix(_GROUPS))
 
     def pytest_sessionstart(self) -> None:
         """Workers come next."""

@@ -25,12 +25,19 @@ from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.report.terminal import Line, summary_lines
 from pytest_loadperf.settings import LoadperfConfig
 
+_EACH = (
+    "--loadperf does not go with --dist each, which runs every load once on each worker: one record would hold several "
+    "loads of the same name. Run `pytest --loadperf` once for each Python or machine, or use another --dist"
+)
+
 
 def register(config: pytest.Config, settings: LoadperfConfig) -> None:
     """Register the plugins of this process: a plain run has both, xdist's controller and workers one each."""
     memory = Memory(settings)
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
     distributed = worker_input is None and _distributed(config)
+    if distributed and config.getoption("dist") == "each":
+        raise pytest.UsageError(_EACH)
     manager = config.pluginmanager
     if not distributed:
         room = Path(worker_input[ROOM]) if worker_input is not None else None

@@ -76,7 +76,10 @@ def shop(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-@pytest.mark.parametrize("arguments", [["-n2"], ["-n4", "--dist", "load"], ["-n2", "--dist", "worksteal"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["-n2"], ["-n4", "--dist", "load"], *(["-n2", "--dist", dist] for dist in ("worksteal", "loadfile", "loadscope"))],
+)
 def test_each_load_runs_once_and_alone_and_one_record_comes_out(shop: Project, arguments: list[str]) -> None:
     result = shop.run(*arguments)
     result.assert_outcomes(passed=56)
@@ -119,6 +122,21 @@ def test_what_is_written_wrongly_is_a_usage_error_here_too(project: Project) -> 
     result = project.run("-n2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(["ERROR: test_it.py::test_rush: bad threshold: a latency needs its unit"])
+
+
+def test_running_every_load_on_each_worker_is_refused_in_words(pytester: pytest.Pytester, shop: Project) -> None:
+    each = ("--dist", "each", "--tx", "2*popen")
+    result = shop.run(*each)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "ERROR: --loadperf does not go with --dist each, which runs every load once on each worker: one record "
+            "would hold several loads of the same name. Run `pytest --loadperf` once for each Python or machine, or "
+            "use another --dist"
+        ]
+    )
+    assert not (shop.path / "spans.txt").exists()
+    pytester.runpytest_subprocess(*each).assert_outcomes(passed=100, skipped=12)
 
 
 def test_without_the_option_xdist_runs_as_ever(pytester: pytest.Pytester, shop: Project) -> None:
