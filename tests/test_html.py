@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -127,6 +128,21 @@ class TestLoads:
         assert "Trial 2 of 2 over time, the slowest: p95 2" in shown.text
         assert [("open" in details) for details in shown.all("details")][:2] == [False, True]
         assert "Trials, measured stages only" in shown.text
+
+    def test_a_stage_shows_what_the_service_used_in_all_trials(self) -> None:
+        trials = []
+        for cpu_percent, memory in ((20.0, 300 * 2**20), (60.0, 100 * 2**20)):
+            trial = records.trial()
+            used = {"cpu_percent": cpu_percent, "memory_bytes": memory}
+            trials.append(replace(trial, stages=tuple(replace(stage, **used) for stage in trial.stages)))  # type: ignore[arg-type]
+        text = page(records.run(0, [records.load("rush_hour", *trials)])).text
+        assert re.search(r"warm-up \(not measured\) 10 5s .*? 40% 300 MiB rush 60 at 20/s 15s .*? 40% 300 MiB", text)
+
+    def test_a_service_that_could_not_be_sampled_shows_dashes(self) -> None:
+        trial = records.trial()
+        unseen = tuple(replace(stage, cpu_percent=math.nan, memory_bytes=0) for stage in trial.stages)
+        text = page(records.run(0, [records.load("rush_hour", replace(trial, stages=unseen))])).text
+        assert re.search(r"rush 60 at 20/s 15s [^–]* ms – – peak", text)
 
     def test_a_load_that_was_stopped_says_why(self) -> None:
         text = page(records.run(0, [replace(records.load(), aborted="failure rate 80% for 5 s")])).text

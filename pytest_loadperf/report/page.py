@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_loadperf.judge.doubts import Doubt, doubts
+from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, stages_of
 from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
 from pytest_loadperf.records import Acceptance, LoadRecord, RunRecord
@@ -40,6 +41,16 @@ class TrialPart:
     trial: Trial
     figures: tuple[Figure, ...]
     open: bool  # whether its charts are shown at once: the slowest trial's are
+
+
+@dataclass(frozen=True)
+class StagePart:
+    """One stage, over all trials."""
+
+    record: StageRecord  # of one trial: what was asked for is the same in all
+    summary: Summary
+    cpu_percent: float  # mean; NaN where the service can't be sampled
+    memory_bytes: float  # peak; NaN likewise
 
 
 @dataclass(frozen=True)
@@ -79,10 +90,13 @@ class LoadPart:
         return len(self.trend.points) == 1
 
     @property
-    def stages(self) -> list[tuple[StageRecord, Summary]]:
-        """Each stage as first run, with its numbers over all trials."""
-        first = {record.stage.name: record for trial in self.record.trials for record in reversed(trial.stages)}
-        return [(first[name], summary) for name, summary in self.result.stages.items()]
+    def stages(self) -> list[StagePart]:
+        """Each stage with its numbers over all trials."""
+        found = ((stages_of(self.record, name), summary) for name, summary in self.result.stages.items())
+        return [
+            StagePart(records[0], summary, cpu_percent_of(records), memory_bytes_of(records))
+            for records, summary in found
+        ]
 
     @property
     def doubts(self) -> list[Doubt]:
