@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -145,13 +147,31 @@ def talk_nonsense(server: socket.socket) -> None:
         connection.sendall(b"nonsense\r\n\r\n")
 
 
-def test_what_listens_and_is_no_engine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def name_in_environment(address: str, _folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", address)
+
+
+def name_in_context(address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `docker context use other` leaves it."""
+    meta = folder / "contexts" / "meta" / hashlib.sha256(b"other").hexdigest() / "meta.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_text(json.dumps({"Name": "other", "Metadata": {}, "Endpoints": {"docker": {"Host": address}}}))
+    (folder / "config.json").write_text('{"currentContext": "other"}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("name", [name_in_environment, name_in_context])
+def test_what_listens_and_is_no_engine_is_named(
+    name: Callable[[str, Path, pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = tmp_path / "docker.sock"
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    name(f"unix://{path}", tmp_path, monkeypatch)
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
-        thread = threading.Thread(target=talk_nonsense, args=(other,))
+        thread = threading.Thread(target=talk_nonsense, args=(other,), daemon=True)
         thread.start()
         text = failure(DOCKER, "docker")
         thread.join()
