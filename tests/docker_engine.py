@@ -1,8 +1,10 @@
-"""The Docker engine of tests that need one: without it they skip, or fail where LOADPERF_REQUIRE_DOCKER=1 says so."""
+"""Docker for the tests that need it: without it they skip, or fail where LOADPERF_REQUIRE_DOCKER=1 says so."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -18,10 +20,22 @@ def require_engine() -> Engine:
     try:
         return connect()
     except EngineMissing as missing:
-        text = str(missing)
+        raise _without(str(missing)) from None
+
+
+def require_compose() -> None:
+    """Go on, or end the test that asks for it."""
+    plugin = (
+        shutil.which("docker") and not subprocess.run(["docker", "compose", "version"], capture_output=True).returncode
+    )
+    if not plugin and not shutil.which("docker-compose"):
+        raise _without("there is neither `docker compose` nor `docker-compose`")
+
+
+def _without(text: str) -> BaseException:
     if os.environ.get("LOADPERF_REQUIRE_DOCKER") == "1":
-        pytest.fail(f"LOADPERF_REQUIRE_DOCKER=1, but {text}", pytrace=False)
-    pytest.skip(text)
+        return pytest.fail.Exception(f"LOADPERF_REQUIRE_DOCKER=1, but {text}", pytrace=False)
+    return pytest.skip.Exception(text)
 
 
 def the_engine() -> Iterator[Engine]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker_engine import require_compose, require_engine
 
 import pytest_loadperf
 
@@ -211,3 +212,20 @@ def test_ci_runs_the_command_that_the_readme_gives_for_the_tests() -> None:
     commands = re.findall(r"^python3 -m venv .*", README, re.MULTILINE)
     assert len(commands) == 2
     assert commands[1] in (ROOT / ".ci" / "run").read_text()
+
+
+def test_where_docker_is_required_no_test_is_skipped_for_want_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for require, missing in (
+        (require_engine, "no Docker engine answers"),
+        (require_compose, "there is neither `docker "),
+    ):
+        monkeypatch.setenv("LOADPERF_REQUIRE_DOCKER", "1")
+        with pytest.raises(pytest.fail.Exception, match=f"^LOADPERF_REQUIRE_DOCKER=1, but {missing}"):
+            require()
+        monkeypatch.delenv("LOADPERF_REQUIRE_DOCKER")
+        with pytest.raises(pytest.skip.Exception, match=f"^{missing}"):
+            require()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_engine import BASE_IMAGE, TRACE, remove_traces, the_engine
+from docker_engine import BASE_IMAGE, TRACE, remove_traces, require_compose, the_engine
 from owning import TELLING
 from service_asking import owner_of, told
 
@@ -56,11 +55,7 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(autouse=True, scope="module")
 def compose() -> None:
-    plugin = (
-        shutil.which("docker") and not subprocess.run(["docker", "compose", "version"], capture_output=True).returncode
-    )
-    if not plugin and not shutil.which("docker-compose"):
-        pytest.skip("there is neither `docker compose` nor `docker-compose`")
+    require_compose()
 
 
 @pytest.fixture
