@@ -189,6 +189,7 @@ def test_the_startup_benchmark_prints_what_it_measured(tmp_path: Path) -> None:
 
 
 README = (ROOT / "README.md").read_text()
+CI = (ROOT / ".ci" / "run").read_text()
 
 
 @pytest.fixture(scope="session")
@@ -208,10 +209,15 @@ def test_the_readme_marks_the_options_with_an_ini_twin(help_text: str) -> None:
     assert {name.replace("-", "_") for name in marked} == there
 
 
-def test_ci_runs_the_command_that_the_readme_gives_for_the_tests() -> None:
+def test_ci_runs_the_commands_that_the_readme_gives_for_the_example_and_for_the_tests() -> None:
     commands = re.findall(r"^python3 -m venv .*", README, re.MULTILINE)
+    steps = [line.partition(" || ")[0] for line in CI.splitlines()]
     assert len(commands) == 2
-    assert commands[1] in (ROOT / ".ci" / "run").read_text()
+    assert [step for step in steps if step in commands] == commands
+
+
+def test_ci_runs_something_on_the_oldest_dependencies() -> None:
+    assert re.search(r"^check \.venv/bin/tox -q -e lowest -- tests/.*\bbelief\b.*\.py$", CI, re.MULTILINE)
 
 
 def test_where_docker_is_required_no_test_is_skipped_for_want_of_it(
