@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -207,6 +208,20 @@ def test_the_readme_marks_the_options_with_an_ini_twin(help_text: str) -> None:
     there = set(re.findall(r"^  loadperf_(\w+)", help_text, re.MULTILINE))
     marked = re.findall(r"^\| `--loadperf-([\w-]+).*\| yes \|", README, re.MULTILINE)
     assert {name.replace("-", "_") for name in marked} == there
+
+
+@pytest.mark.parametrize(
+    "factory", ["load", "docker_service", "compose_service", "process_service", "url_service", "Stage"]
+)
+def test_the_readme_names_every_argument_of_the_public_factories(factory: str) -> None:
+    taken = inspect.signature(getattr(pytest_loadperf, factory)).parameters.values()
+    given = [argument.name for argument in taken if argument.kind is not inspect.Parameter.VAR_KEYWORD]
+    rows = " ".join(re.findall(rf"^\| `{factory}\(.*", README, re.MULTILINE))
+    assert [name for name in given if not re.search(rf"\b{name}\b", rows)] == []
+
+
+def test_the_help_says_what_a_required_baseline_fails(help_text: str) -> None:
+    assert "fail thresholds against a baseline that is not there" in " ".join(help_text.split())
 
 
 def test_ci_runs_the_commands_that_the_readme_gives_for_the_example_and_for_the_tests() -> None:
