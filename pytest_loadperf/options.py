@@ -29,7 +29,7 @@ def declare(parser: pytest.Parser) -> None:
     add("--loadperf-history", metavar="PLACE", help="directory (default: .loadperf) or fsspec URL that keeps the runs")
     add("--loadperf-no-save", action="store_true", help="judge, but keep no record of this run")
     add("--loadperf-baseline", metavar="NAME", help="branch, tag or run id to compare with (default: default branch)")
-    add("--loadperf-require-baseline", action="store_true", help="fail thresholds against a baseline that is not there")
+    add("--loadperf-require-baseline", action="store_true", help="fail tests whose load has no five comparable runs")
     add(
         "--loadperf-fail-on",
         metavar="VERDICTS",

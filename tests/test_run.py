@@ -286,7 +286,7 @@ def test_a_smoke_run_judges_and_saves_nothing(project: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "*inconclusive  slow  p95 < 1ms * (shown, not judged: --loadperf-scale 0.05)",
-            "not saved: --loadperf-scale 0.05 is a smoke run",
+            "not saved: --loadperf-scale 0.05 judges nothing",
         ]
     )
 
