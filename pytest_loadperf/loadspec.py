@@ -141,6 +141,8 @@ def _faults(user: Any, stages: list[Any], folder: Path) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1 and name}):
         yield f"two stages are called {name!r}; thresholds could not tell them apart"
     yield from _ramp_faults([stage for stage in stages if isinstance(stage, Stage)])
+    if any(isinstance(stage, Stage) and stage.rate is not None for stage in stages):
+        yield from _sharing_faults(_listed(user))
     if stages and not shapes and not any(stage.measured for stage in stages):
         yield "every stage is unmeasured, so there would be nothing to judge"
 
@@ -161,6 +163,16 @@ def _ramp_faults(stages: list[Stage]) -> Iterator[str]:
                 f"which takes {takes:g} s, but lasts {stage.duration_s:g} s; make it longer, or spawn_rate larger"
             )
         before = stage.users  # after arrivals there are as many as these have needed
+
+
+def _sharing_faults(users: list[Any]) -> Iterator[str]:
+    """Any free user takes the next arrival: a class that answers slowly would be asked less, and nobody would see."""
+    if len(users) > 1:
+        names = ", ".join(getattr(user, "__name__", repr(user)) for user in users)
+        yield (
+            f"stages with a rate take one user class, and {len(users)} are given ({names}): the one that answers "
+            "faster would take the arrivals of the other; give one class tasks with weights instead"
+        )
 
 
 def _file_faults(file: Path) -> Iterator[str]:

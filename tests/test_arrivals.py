@@ -243,3 +243,15 @@ def test_users_that_can_take_no_arrivals_are_refused(server: str, tmp_path: Path
     )
     with pytest.raises(GeneratorError, match="stages with a rate need users with tasks, which take the arrivals"):
         Run(asked)
+
+
+def test_several_classes_in_a_locustfile_can_not_share_arrivals(server: str, tmp_path: Path) -> None:
+    users = QUICK + QUICK.replace("Quick", "Slow").replace("/delay/5", "/delay/500")
+    with pytest.raises(
+        GeneratorError,
+        match=r"stages with a rate take one user class, and .*locustfile\.py holds 2 \(Quick, Slow\): the one that "
+        r"answers faster would take the arrivals of the other; name one of them in load\(\), as in "
+        r"'locustfile\.py:Quick', or give one class tasks with weights",
+    ):
+        OpenRun(server, tmp_path, users, Stage("open", rate="10/s", duration="1s"))
+    OpenRun(server, tmp_path, users, Stage("closed", users=2, duration="1s"))

@@ -135,3 +135,12 @@ def test_a_class_that_its_module_does_not_hold_is_refused() -> None:
         "load(): the class Made is not found under its name in the file of its module locust.user.users, where "
         "the generator's process would look for it; define it there with `class`"
     )
+
+
+def test_several_classes_do_not_go_with_a_rate() -> None:
+    opened = Stage("rush", rate="10/s", duration="1s")
+    assert said([Fast, Plain], STAGE, opened) == (
+        "load(): stages with a rate take one user class, and 2 are given (Fast, Plain): the one that answers faster "
+        "would take the arrivals of the other; give one class tasks with weights instead"
+    )
+    assert ask([Fast], [STAGE, opened]).plan.stages[1].rate == "10/s"

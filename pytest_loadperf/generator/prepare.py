@@ -7,11 +7,12 @@ import logging
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import locust
 from gevent import GreenletExit, getcurrent
-from locust import LoadTestShape
+from locust import LoadTestShape, User
 from locust.argument_parser import get_parser
 from locust.env import Environment
 from locust.stats import RequestStats
@@ -97,12 +98,8 @@ def _prepared(plan: Plan, role: Role) -> Prepared:
     users, shape = load_users(plan)
     if shape is None and not plan.stages:
         raise GeneratorError(f"{plan.locustfile} holds no LoadTestShape; give load() at least one Stage")
-    for user in users:
-        if issubclass(user, PytestUser) and any(stage.rate for stage in plan.stages):
-            raise GeneratorError(
-                f"stages with a rate need users with tasks, which take the arrivals; {user.__name__} is made of a test "
-                "function. Give its stages users= instead"
-            )
+    if any(stage.rate for stage in plan.stages):
+        _check_for_arrivals(users, plan)
     spread(users, plan.urls[role.first_url :] + plan.urls[: role.first_url])
     environment = Environment(
         user_classes=users,
@@ -119,6 +116,22 @@ def _prepared(plan: Plan, role: Role) -> Prepared:
     if shape is not None:
         shape.runner = runner
     return Prepared(environment, runner, shape, counts)
+
+
+def _check_for_arrivals(users: Sequence[type[User]], plan: Plan) -> None:
+    for user in users:
+        if issubclass(user, PytestUser):
+            raise GeneratorError(
+                f"stages with a rate need users with tasks, which take the arrivals; {user.__name__} is made of a test "
+                "function. Give its stages users= instead"
+            )
+    if len(users) > 1:  # of a locustfile: classes that are given themselves were looked at before
+        names = ", ".join(user.__name__ for user in users)
+        raise GeneratorError(
+            f"stages with a rate take one user class, and {plan.locustfile} holds {len(users)} ({names}): the one that "
+            "answers faster would take the arrivals of the other; name one of them in load(), as in "
+            f"'{Path(plan.locustfile or '').name}:{users[0].__name__}', or give one class tasks with weights"
+        )
 
 
 def _is_for_users(record: logging.LogRecord) -> bool:
