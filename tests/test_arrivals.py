@@ -255,3 +255,30 @@ def test_several_classes_in_a_locustfile_can_not_share_arrivals(server: str, tmp
     ):
         OpenRun(server, tmp_path, users, Stage("open", rate="10/s", duration="1s"))
     OpenRun(server, tmp_path, users, Stage("closed", users=2, duration="1s"))
+
+
+LISTENING = """
+    from locust import events
+
+    @events.test_start.add_listener
+    def prepare(environment, **_):
+        time.sleep(2.5)
+        environment.events.request.fire(
+            request_type="", name="prepare", response_time=1.0, response_length=0, exception=None, context={}
+        )
+"""
+
+
+def test_arrivals_begin_when_the_listeners_of_test_start_are_done(server: str, tmp_path: Path) -> None:
+    run = OpenRun(server, tmp_path, LISTENING + QUICK, Stage("open", rate="100/s", duration="2s"))
+    assert run.endpoints() == {" prepare": 1, "GET ask": 200}
+    assert run.arrivals().late_ms(100) < 500
+    assert run.end.lasted_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_listener_of_test_start_is_not_called_again_for_the_next_stage(server: str, tmp_path: Path) -> None:
+    users = LISTENING + QUICK.replace("constant(60)", "constant(0.01)")
+    run = OpenRun(server, tmp_path, users, Stage("a", users=2, duration="1s"), Stage("b", users=4, duration="1s"))
+    assert run.endpoints()[" prepare"] == 1
+    assert run.summary(0).requests > 50
+    assert run.waiting == ["waiting for the listeners of Locust's test_start event"]

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.launch import launched
-from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan
+from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan, Waiting
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.model import Pulse
 from pytest_loadperf.plan import Plan, Reference, Stage
@@ -40,12 +40,15 @@ class Run:
 
     def __init__(self, asked: Plan) -> None:
         self.collector = Collector()
+        self.waiting: list[str] = []
         self.stages: list[StageBegan] = []
         self.users: list[int] = []
         self.pulses: list[Pulse] = []
         with launched(asked) as generator:
             for message in generator.messages():
-                if isinstance(message, Began):
+                if isinstance(message, Waiting):
+                    self.waiting.append(message.text)
+                elif isinstance(message, Began):
                     self.began = message
                 elif isinstance(message, StageBegan):
                     self.stages.append(message)

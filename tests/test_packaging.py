@@ -36,6 +36,7 @@ CHILD = LEAN | {
     "generator/prepare.py",
     "generator/running.py",
     "generator/stages.py",
+    "generator/starting.py",
     "generator/unanswered.py",
     "generator/users.py",
     "generator/wire.py",

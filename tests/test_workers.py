@@ -217,6 +217,30 @@ def test_a_pool_may_not_be_smaller_than_the_workers_are_many(server: str, tmp_pa
     assert (record.due, record.waiting) == (20, 0)  # one user for each worker
 
 
+def test_the_load_begins_when_the_listeners_of_test_start_are_done_in_all_workers(server: str, tmp_path: Path) -> None:
+    users = """
+        from locust.runners import MasterRunner
+
+        @events.test_start.add_listener
+        def prepare(environment, **_):
+            time.sleep(0.5 if isinstance(environment.runner, MasterRunner) else 1.5)
+            environment.events.request.fire(
+                request_type="", name="prepare", response_time=1.0, response_length=0, exception=None, context={}
+            )
+
+        class Quick(FastHttpUser):
+            @task
+            def ask(self):
+                self.client.get("/delay/5", name="ask")
+    """
+    run = Run(in_file(server, tmp_path / "locustfile.py", users, Stage("open", rate="50/s", duration="2s")))
+    (arrivals,) = run.end.arrivals
+    assert arrivals is not None
+    assert run.endpoints() == {" prepare": 3, "GET ask": 100}
+    assert arrivals.late_ms(100) < 500
+    assert run.end.lasted_s == pytest.approx(2.0, abs=0.1)
+
+
 def test_a_shape_leads_the_workers(server: str) -> None:
     run = Run(crew(server, "Fast", stages=(), shape=Reference(str(USERS), "users", "Wave")))
     assert [stage.name for stage in run.stages] == ["Wave"]

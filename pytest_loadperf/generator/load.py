@@ -72,6 +72,7 @@ class Load:
         try:
             self._crew.init()
             self._crew.gather(self._stopping)
+            self._crew.start(self._stopping, self._tell)
             end = self._played() if self._failure is None else None
         finally:
             self._crew.close()

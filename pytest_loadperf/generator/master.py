@@ -6,12 +6,13 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from time import time
 from typing import Any, NoReturn
 
 from gevent import Greenlet
 from locust.env import Environment
 from locust.rpc import Message
-from locust.runners import STATE_MISSING, MasterRunner
+from locust.runners import STATE_MISSING, STATE_RUNNING, MasterRunner
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator import wire
@@ -81,6 +82,23 @@ class Master(MasterRunner):
             self.spawning_greenlet.kill(block=True)
         self.spawning_greenlet = self.greenlet.spawn(super().start, *arguments, **options)
         self.spawning_greenlet.link_exception(self._tell_broken)
+
+    def start_nobody(self) -> None:
+        """Have the workers fire their test_start event, as they do before the first users that they are to start."""
+        job = {
+            "timestamp": time(),
+            "user_classes_count": {user.__name__: 0 for user in self.user_classes},
+            "host": self.environment.host,
+            "stop_timeout": self.environment.stop_timeout,
+            "parsed_options": vars(self.environment.parsed_options),
+        }
+        for client_id in self.clients:
+            self.server.send_to_client(Message("spawn", job, client_id))
+
+    def has_started(self, client_id: str) -> bool:
+        """Whether a worker is done with what it was to start."""
+        client = self.clients.get(client_id)
+        return client is not None and client.state == STATE_RUNNING
 
     def _tell_broken(self, spawning: Greenlet) -> None:
         self.on_broken("".join(traceback.format_exception(*spawning.exc_info)).rstrip())

@@ -17,8 +17,9 @@ from pytest_loadperf.generator.arrivals import Arrivals, Pool
 from pytest_loadperf.generator.meter import Meter
 from pytest_loadperf.generator.patience import PatientRunner
 from pytest_loadperf.generator.prepare import Prepared
-from pytest_loadperf.generator.protocol import End, Second
+from pytest_loadperf.generator.protocol import End, Second, Waiting
 from pytest_loadperf.generator.recorder import Recorder
+from pytest_loadperf.generator.starting import start_test
 from pytest_loadperf.generator.unanswered import sleeps, unanswered
 from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Plan, Stage
@@ -91,6 +92,10 @@ class Running:
 
     def gather(self, stopping: Event) -> None:
         """Everybody is here."""
+
+    def start(self, stopping: Event, tell: Callable[[Waiting], None]) -> None:
+        """Locust's test_start event."""
+        start_test(self.runner, stopping, tell)
 
     def begin(self, at: float) -> None:
         """The load begins."""

@@ -29,6 +29,8 @@ def run_stages(
     begins = began
     for stage in stages:
         begin_stage(stage.name or "", begins, stage)
+        if stopping.is_set():
+            return
         if stage.rate is None:
             users = stage.users or 0
             runner.start(users, stage.spawn_rate or max(users, runner.user_count))

@@ -20,10 +20,11 @@ from pytest_loadperf.generator.local_workers import LocalWorkers
 from pytest_loadperf.generator.master import Master
 from pytest_loadperf.generator.names import Names
 from pytest_loadperf.generator.prepare import Prepared
-from pytest_loadperf.generator.protocol import End, Failed, Message
+from pytest_loadperf.generator.protocol import End, Failed, Message, Waiting
 from pytest_loadperf.generator.running import Running
 from pytest_loadperf.generator.seconds import Seconds
 from pytest_loadperf.generator.start import how_ended
+from pytest_loadperf.generator.starting import wait_for_listeners
 from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Plan, Stage
 from pytest_loadperf.redact import redact
@@ -100,16 +101,27 @@ class Workers:
         """Wait until all workers are here."""
         self._gathering.gather(stopping, self._tell)
 
+    def start(self, stopping: Event, tell: Callable[[Waiting], None]) -> None:
+        """Locust's test_start event: here, and then in all workers."""
+        self._began = monotonic()
+        self._watching = gevent.spawn(self._watch)
+        self._watching.link_exception(lambda watching: self._break(watching.exception))
+        self._running.start(stopping, tell)
+        if not stopping.is_set():
+            self._runner.start_nobody()
+            wait_for_listeners(self._have_started, stopping, tell)
+
+    def _have_started(self) -> bool:
+        return all(self._runner.has_started(member.client) for member in self._left)
+
     def begin(self, at: float) -> None:
         """The load begins."""
         self._began = at
         self._seconds.join(0)
-        for member in self._members:
+        for member in self._left:
             self._seconds.join(member.number, member.elsewhere)
         wire.tell(self._runner, wire.Begins())
         self._running.begin(at)
-        self._watching = gevent.spawn(self._watch)
-        self._watching.link_exception(lambda watching: self._break(watching.exception))
 
     def begin_stage(self, at: float, stage: Stage | None) -> None:
         """The next stage begins."""
