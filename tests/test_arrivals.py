@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -282,3 +283,55 @@ def test_a_listener_of_test_start_is_not_called_again_for_the_next_stage(server:
     assert run.endpoints()[" prepare"] == 1
     assert run.summary(0).requests > 50
     assert run.waiting == ["waiting for the listeners of Locust's test_start event"]
+
+
+def test_a_user_that_thinks_when_arrivals_begin_takes_them_at_once(server: str, tmp_path: Path) -> None:
+    closed, opened = Stage("closed", users=20, duration="1s", measured=False), Stage("o", rate="20/s", duration="2s")
+    run = OpenRun(server, tmp_path, QUICK, closed, opened)
+    assert (run.arrivals(1).due, run.arrivals(1).waiting) == (40, 0)
+    assert run.arrivals(1).late_ms(100) < 200
+    assert run.summary(1).requests == 40
+    assert max(run.users) == 20
+
+
+def test_a_users_own_wait_inside_a_task_goes_on_when_arrivals_begin(server: str, tmp_path: Path) -> None:
+    users = """
+        class Thinking(FastHttpUser):
+            wait_time = constant(1.5)
+
+            @task
+            def ask(self):
+                began = time.monotonic()
+                self.wait()
+                self.client.get("/anything", name="waited" if time.monotonic() - began > 1.4 else "did not")
+    """
+    run = OpenRun(server, tmp_path, users, Stage("c", users=4, duration="1s"), Stage("o", rate="4/s", duration="2s"))
+    assert set(run.endpoints()) == {"GET waited"}
+
+
+def test_the_pool_grows_while_users_are_busy_with_what_came_before_the_arrivals(server: str, tmp_path: Path) -> None:
+    users = """
+        class Slow(FastHttpUser):
+            users = 0
+
+            def on_start(self):
+                Slow.users += 1
+                self.path = "/delay/3000" if Slow.users <= 20 else "/delay/5"
+
+            @task
+            def ask(self):
+                self.client.get(self.path, name="ask")
+    """
+    opened = Stage("open", rate="20/s", max_users=40, duration="1s")
+    run = OpenRun(server, tmp_path, users, Stage("closed", users=20, duration="1s"), opened)
+    assert run.arrivals(1).waiting == 0
+    assert run.arrivals(1).late_ms(100) < 300
+
+
+def test_no_request_is_made_without_its_arrival_once_arrivals_come_again(server: str, tmp_path: Path) -> None:
+    users = QUICK.replace("constant(60)", "constant(0.8)")
+    opened = Stage("open", rate="30/s", max_users=30, duration="1s")
+    closed = Stage("closed", users=30, duration="0.5s")
+    run = OpenRun(server, tmp_path, users, opened, closed, replace(opened, name="again"))
+    assert run.arrivals(2).started == 30
+    assert run.summary(2).requests == 30

@@ -42,10 +42,6 @@ class Pool:
     see_late: Callable[[float], None]  # that a user who was free began so many seconds late
 
 
-class _Released(Exception):
-    """A user that waited for an arrival is to go on as it is written."""
-
-
 class Arrivals:
     """Hands arrivals to users from the first stage of the open model until `release`."""
 
@@ -55,18 +51,22 @@ class Arrivals:
         self._processes = processes
         self._queue: SimpleQueue[float | None] = SimpleQueue()
         self._free = 0  # users that wait for an arrival
-        self._come: WeakSet[User] = WeakSet()  # those that have once done so: the others are still starting
+        self._come: WeakSet[User] = WeakSet()  # users that have come to their tasks: the others are still starting
         self._asked_users = 0
         self._asked_at = -math.inf
         self._late = Histogram()
         self.active = False  # whether users wait for arrivals, instead of doing as they are written
+        self._begun = Event()  # set while they do
         _take_before_tasks(self)
+        _wait_between_tasks(self)
 
     def run(self, stage: Stage, began: float, stopping: Event) -> ArrivalRecord:
         """Make this process's arrivals of a stage due at their moments."""
         schedule, most = stage.schedule, math.ceil(stage.most_users / self._processes)
         assert schedule is not None
         self._late, self.active = Histogram(), True
+        self._begun.set()
+        gevent.sleep(0)  # so that those who were waiting between their tasks are free for the first arrival
         first = round(schedule.start_rate * _FIRST_USERS_S / self._processes) + 1
         self._ask(min(most, max(self._pool.count(), first)))
         due = 0
@@ -115,15 +115,29 @@ class Arrivals:
     def release(self) -> None:
         """Send the users that wait for arrivals back to what they do without."""
         self.active = False
+        self._begun.clear()
         # With a queue of their own: what a user that is stopped meanwhile leaves in it reaches no later stage.
         waited_at, self._queue = self._queue, SimpleQueue()
         for _ in range(self._free):
             waited_at.put(None)
 
-    def take(self, user: Any) -> float:
-        """Wait for an arrival, as a user that can be stopped meanwhile; how late it begins, in ms."""
-        user._state = LOCUST_STATE_WAITING
+    def see(self, user: User) -> None:
+        """It has come to its tasks: when arrivals want users it is free, or busy, but not on its way."""
         self._come.add(user)
+
+    def sleep(self, seconds: float) -> None:
+        """Until arrivals begin, if they do: who thinks then would be missing, and what it takes be the service's."""
+        if self.active or seconds <= 0:
+            gevent.sleep(seconds)
+        else:
+            self._begun.wait(seconds)
+
+    def take(self, user: Any) -> float | None:
+        """Wait for an arrival, as a user that can be stopped meanwhile; how late it begins, in ms.
+
+        None if it is to go on as it is written.
+        """
+        user._state = LOCUST_STATE_WAITING
         self._free += 1
         free_since = monotonic()
         try:
@@ -133,7 +147,7 @@ class Arrivals:
         if due is None:
             gevent.sleep(_SURPLUS_GONE_S)
             user._state = LOCUST_STATE_RUNNING
-            raise _Released
+            return None
         user._state = LOCUST_STATE_RUNNING
         late_s = max(0.0, monotonic() - due)
         self._late.add(late_s * 1000)
@@ -143,34 +157,56 @@ class Arrivals:
 
 
 def _take_before_tasks(arrivals: Arrivals) -> None:
-    """In this process, let every task wait for its arrival, instead of for its user's wait time after the last one."""
+    """In this process, let every task wait for its arrival, while these are made."""
     execute: Callable[[TaskSet], None] = TaskSet.execute_next_task
-    wait: Callable[[TaskSet], None] = TaskSet.wait
 
     def execute_next_task(tasks: Any) -> None:
-        tasks.loadperf_between = False
+        arrivals.see(tasks.user)
         # The recorder adds it to the task's first request; one that made none leaves it behind.
         getcurrent().loadperf_late_ms = None
         following = tasks._task_queue[0]
-        nested = isinstance(following, type) and issubclass(following, TaskSet)  # its tasks take the arrivals
-        if arrivals.active and not nested:
-            try:
-                getcurrent().loadperf_late_ms = arrivals.take(tasks.user)
-                tasks.user.loadperf_took = True
-            except _Released:
-                wait(tasks)
+        if not (isinstance(following, type) and issubclass(following, TaskSet)):  # else its tasks take the arrivals
+            _take(arrivals, tasks)
+        tasks.loadperf_between = False
         try:
             execute(tasks)
         finally:
             tasks.loadperf_between = True
 
+    TaskSet.execute_next_task = execute_next_task  # type: ignore[method-assign]
+
+
+def _take(arrivals: Arrivals, tasks: Any) -> None:
+    tasks.loadperf_between, tasks.user.loadperf_took = True, False
+    while arrivals.active:
+        late_ms = arrivals.take(tasks.user)
+        if late_ms is not None:
+            getcurrent().loadperf_late_ms, tasks.user.loadperf_took = late_ms, True
+            return
+        if not arrivals.active:
+            tasks.wait()  # and arrivals may have come again meanwhile
+
+
+def _wait_between_tasks(arrivals: Arrivals) -> None:
+    """In this process, let no user wait between its tasks while arrivals are made.
+
+    A task may wait on its own account, and so may one that took no arrival.
+    """
+    wait: Callable[[TaskSet], None] = TaskSet.wait
+    sleep: Callable[[TaskSet, float], None] = TaskSet._sleep
+
     def wait_between_tasks(tasks: Any) -> None:
-        """A task may wait on its own account, and so may one that took no arrival."""
         between, took = getattr(tasks, "loadperf_between", False), getattr(tasks.user, "loadperf_took", False)
         if arrivals.active and between and took:
             tasks.user.loadperf_took = False
         else:
             wait(tasks)
 
-    TaskSet.execute_next_task = execute_next_task  # type: ignore[method-assign]
+    def sleep_between_tasks(tasks: Any, seconds: float) -> None:
+        if getattr(tasks, "loadperf_between", False):
+            arrivals.sleep(seconds)
+        else:
+            sleep(tasks, seconds)
+
     TaskSet.wait = wait_between_tasks  # type: ignore[method-assign]
+    TaskSet._sleep = sleep_between_tasks  # type: ignore[method-assign]
