@@ -18,12 +18,13 @@ from pytest_loadperf.plan import Plan, Stage
 class OpenRun(Run):
     """A run whose users stand in a file of their own."""
 
-    def __init__(self, server: str, tmp_path: Path, users: str, *stages: Stage) -> None:
+    def __init__(self, server: str, tmp_path: Path, users: str, *stages: Stage, answer_wait_s: float = 10.0) -> None:
         file = tmp_path / "locustfile.py"
         head = "import time\nfrom locust import FastHttpUser, SequentialTaskSet, TaskSet, constant, task\n"
         file.write_text(head + textwrap.dedent(users))
         base = plan(server)
-        super().__init__(Plan(locustfile=str(file), stages=stages, urls=base.urls, sys_path=base.sys_path))
+        asked = Plan(locustfile=str(file), stages=stages, urls=base.urls, sys_path=base.sys_path)
+        super().__init__(replace(asked, answer_wait_s=answer_wait_s))
         self._stages = stages
 
     def arrivals(self, stage: int = 0) -> ArrivalRecord:
@@ -335,3 +336,46 @@ def test_no_request_is_made_without_its_arrival_once_arrivals_come_again(server:
     run = OpenRun(server, tmp_path, users, opened, closed, replace(opened, name="again"))
     assert run.arrivals(2).started == 30
     assert run.summary(2).requests == 30
+
+
+def test_a_greenlet_that_is_older_than_the_arrival_does_not_bear_its_lateness(server: str, tmp_path: Path) -> None:
+    users = """
+        import gevent
+        class Polling(FastHttpUser):
+            def on_start(self):
+                self.poller = gevent.spawn(self.poll)
+
+            def on_stop(self):
+                self.poller.kill()
+
+            def poll(self):
+                while True:
+                    self.client.get("/anything", name="poll")
+                    time.sleep(0.01)
+
+            @task
+            def ask(self):
+                time.sleep(0.1)
+                self.client.get("/anything", name="ask")
+    """
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="20/s", max_users=1, duration="1s"))
+    assert run.summary().endpoints["GET poll"].max_ms < 300
+    assert run.summary().endpoints["GET ask"].max_ms > 400
+
+
+def test_a_request_without_an_answer_bears_the_lateness_of_its_arrival(server: str, tmp_path: Path) -> None:
+    users = """
+        class Hanging(FastHttpUser):
+            number = 0
+
+            @task
+            def ask(self):
+                self.number += 1
+                if self.number == 1:
+                    time.sleep(0.6)
+                else:
+                    self.client.get("/hang", name="hang")
+    """
+    stage = Stage("open", rate="5/s", max_users=1, duration="1s")
+    run = OpenRun(server, tmp_path, users, stage, answer_wait_s=0.5)
+    assert run.summary().max_ms == pytest.approx(1300, abs=100)  # due after 0.2 s, given up after 1.5

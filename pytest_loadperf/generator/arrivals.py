@@ -22,6 +22,7 @@ from gevent.queue import SimpleQueue
 from locust import TaskSet, User
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING
 
+from pytest_loadperf.generator.lateness import begin_task
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Stage
@@ -162,11 +163,9 @@ def _take_before_tasks(arrivals: Arrivals) -> None:
 
     def execute_next_task(tasks: Any) -> None:
         arrivals.see(tasks.user)
-        # The recorder adds it to the task's first request; one that made none leaves it behind.
-        getcurrent().loadperf_late_ms = None
         following = tasks._task_queue[0]
-        if not (isinstance(following, type) and issubclass(following, TaskSet)):  # else its tasks take the arrivals
-            _take(arrivals, tasks)
+        nested = isinstance(following, type) and issubclass(following, TaskSet)  # its tasks take the arrivals
+        begin_task(getcurrent(), 0.0 if nested else _take(arrivals, tasks))
         tasks.loadperf_between = False
         try:
             execute(tasks)
@@ -176,15 +175,17 @@ def _take_before_tasks(arrivals: Arrivals) -> None:
     TaskSet.execute_next_task = execute_next_task  # type: ignore[method-assign]
 
 
-def _take(arrivals: Arrivals, tasks: Any) -> None:
+def _take(arrivals: Arrivals, tasks: Any) -> float:
+    """How late the arrival began that the next of these tasks takes, if it takes one, in ms."""
     tasks.loadperf_between, tasks.user.loadperf_took = True, False
     while arrivals.active:
         late_ms = arrivals.take(tasks.user)
         if late_ms is not None:
-            getcurrent().loadperf_late_ms, tasks.user.loadperf_took = late_ms, True
-            return
+            tasks.user.loadperf_took = True
+            return late_ms
         if not arrivals.active:
             tasks.wait()  # and arrivals may have come again meanwhile
+    return 0.0
 
 
 def _wait_between_tasks(arrivals: Arrivals) -> None:

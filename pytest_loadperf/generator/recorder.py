@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_loadperf.generator.lateness import bear
 from pytest_loadperf.generator.names import Names
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import Window
@@ -81,13 +82,8 @@ class Recorder:
 
     def on_late_request(self, response_time: Any = None, **event: Any) -> None:
         """Locust's request event where users wait for arrivals: a task's first request began when that was due."""
-        task = self._current()
-        while task is not None and not hasattr(task, "loadperf_late_ms"):  # it may request from greenlets of its own
-            spawned_by = getattr(task, "spawning_greenlet", None)
-            task = spawned_by() if spawned_by is not None else None
-        if task is not None and task.loadperf_late_ms is not None:
-            response_time = (response_time or 0.0) + task.loadperf_late_ms
-            task.loadperf_late_ms = None
+        if late_ms := bear(self._current()):
+            response_time = (response_time or 0.0) + late_ms
         self.on_request(response_time=response_time, **event)
 
     def record_unanswered(self, method: str, name: str, latency_ms: float, error: str) -> None:

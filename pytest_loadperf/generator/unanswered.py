@@ -17,6 +17,7 @@ from gevent import Greenlet
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 
+from pytest_loadperf.generator.lateness import late_ms
 from pytest_loadperf.generator.lean import LeanHttpSession
 
 _REQUEST_CODES = {session.request.__code__ for session in (HttpSession, FastHttpSession, LeanHttpSession)}
@@ -37,8 +38,7 @@ def unanswered(greenlet: Greenlet) -> Unanswered | None:
     if frame is None:
         return None
     asked = frame.f_locals
-    late_ms = getattr(greenlet, "loadperf_late_ms", None) or 0.0  # of its arrival
-    waited_ms = (perf_counter() - asked["start_perf_counter"]) * 1000 + late_ms
+    waited_ms = (perf_counter() - asked["start_perf_counter"]) * 1000 + late_ms(greenlet)
     return Unanswered(asked["method"], asked["name"] or asked["url"], waited_ms)
 
 
