@@ -47,7 +47,8 @@ class TrialRun:
         self._abort = abort
         self._collector = Collector()
         self._began: list[StageBegan] = []
-        self._users: list[int] = []  # the most in each stage
+        self._told_s = 0.0  # when the generator told of a second last
+        self._users: list[tuple[float, int]] = []  # the middle of each second, and the most that ran in it
         self._samples: list[Sample] = []
         self._pulses: list[Pulse] = []
         self.aborted: str | None = None
@@ -85,7 +86,6 @@ class TrialRun:
 
     def _begin_stage(self, message: StageBegan) -> None:
         self._began.append(message)
-        self._users.append(0)
         number, stages = len(self._began), self._plan.stages
         position = f" ({number}/{len(stages)})" if len(stages) > 1 else ""
         self._watcher.stage(f"{message.name}{position}", stages[number - 1] if stages else None)
@@ -93,8 +93,8 @@ class TrialRun:
     def _take(self, second: Second, generator: Generator) -> None:
         self._collector.add(second.windows)
         self._pulses += second.pulses
-        if self._users:
-            self._users[-1] = max(self._users[-1], second.most_users)
+        self._users.append(((self._told_s + second.at_s) / 2, second.most_users))
+        self._told_s = second.at_s
         if second.users:  # the last one comes when they are stopped
             self._watcher.second(second.users, summarise(second.windows, 1.0))
         self._service.check()
@@ -114,13 +114,16 @@ class TrialRun:
                 summary=self._collector.stage(index, lasted, began.at_s),
                 cpu_percent=cpu_percent,
                 memory_bytes=memory_bytes,
-                users=self._users[index],
+                users=self._most_users(began.at_s, ended),
                 generator=self_check(self._pulses, began.at_s, ended, cpu_percent),
                 arrivals=end.arrivals[index] if end.arrivals else None,
             )
 
     def _shape_stage(self, name: str, lasted: float) -> Stage:
-        return Stage(name, users=max(1, self._users[0]), duration=f"{lasted:.3f}s")
+        return Stage(name, users=max(1, self._most_users(0.0, lasted)), duration=f"{lasted:.3f}s")
+
+    def _most_users(self, began_s: float, ended_s: float) -> int:
+        return max((users for at_s, users in self._users if began_s <= at_s < ended_s), default=0)
 
 
 def _check_counts(end: End, windows: Iterable[Window], plan: Plan) -> None:

@@ -241,6 +241,12 @@ def test_the_load_begins_when_the_listeners_of_test_start_are_done_in_all_worker
     assert run.end.lasted_s == pytest.approx(2.0, abs=0.1)
 
 
+def test_users_belong_to_the_stage_in_which_they_ran(server: str) -> None:
+    stages = (Stage("first", users=4, duration="1s"), Stage("second", users=8, duration="1s"))
+    _, trial, _ = run_trial(server, "Fast", crew=TWO, stages=stages)
+    assert [record.users for record in trial.stages] == [4, 8]
+
+
 def test_a_shape_leads_the_workers(server: str) -> None:
     run = Run(crew(server, "Fast", stages=(), shape=Reference(str(USERS), "users", "Wave")))
     assert [stage.name for stage in run.stages] == ["Wave"]

@@ -13,6 +13,7 @@ from pytest_loadperf.generator.pulse import PulseMeter
 from pytest_loadperf.generator.recorder import Recorder
 
 _FOLD_S = 0.1
+_MOMENT_S = 0.01  # what is told of less than this would say nothing
 
 
 class Meter:
@@ -24,13 +25,13 @@ class Meter:
         self._tell = tell
         self._most_users = 0
         self._late_s = 0.0  # the longest that anything was, in this second
-        self._began = 0.0
+        self._began = self._told = 0.0
         self._pulses = PulseMeter()
         self._greenlet: Greenlet | None = None
 
     def begin(self, at: float) -> None:
         """The load begins."""
-        self._began = at
+        self._began = self._told = at
         self._recorder.begin(at)
         self._pulses = PulseMeter()
         self._greenlet = gevent.spawn(self._run)
@@ -39,9 +40,10 @@ class Meter:
         """Something began so late that was this process's to begin in time."""
         self._late_s = max(self._late_s, late_s)
 
-    def end_stages(self) -> None:
-        """The last second ends with the last stage: what comes is the effort of stopping."""
-        self._tell(self._second())
+    def end_stage(self) -> None:
+        """What was measured until now is told apart from what comes: the next stage, or the effort of stopping."""
+        if monotonic() > self._told + _MOMENT_S:
+            self._tell(self._second())
 
     def end(self) -> None:
         """Tell what is left to tell."""
@@ -50,22 +52,25 @@ class Meter:
             self._tell(self._second())
 
     def _run(self) -> None:
-        looked = told = self._began
+        looked = self._began
         while True:
             gevent.sleep(_FOLD_S)
             now = monotonic()
             self.see_late(now - looked - _FOLD_S)  # what is done below holds the loop as well
             looked = now
-            users = self._count_users()
-            self._most_users = max(self._most_users, users)
-            self._recorder.see_users(users)
+            self._recorder.see_users(self._look())
             self._recorder.fold()
-            if int(now - self._began) != int(told - self._began):
-                told = now
+            if int(now - self._began) != int(self._told - self._began):
                 self._tell(self._second())
 
+    def _look(self) -> int:
+        users = self._count_users()
+        self._most_users = max(self._most_users, users)
+        return users
+
     def _second(self) -> Second:
-        at_s = monotonic() - self._began
-        pulse = self._pulses.take(at_s, self._late_s)
+        self._told = monotonic()
+        at_s = self._told - self._began
+        pulse, users = self._pulses.take(at_s, self._late_s), self._look()
         most, self._most_users, self._late_s = self._most_users, 0, 0.0
-        return Second(at_s, self._count_users(), most, self._recorder.flush(), (pulse,))
+        return Second(at_s, users, most, self._recorder.flush(), (pulse,))

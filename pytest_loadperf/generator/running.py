@@ -104,6 +104,7 @@ class Running:
     def begin_stage(self, at: float, stage: Stage | None) -> None:
         """The next stage begins; None is a shape's."""
         self.recorder.begin_stage(at)
+        self._meter.end_stage()
         self._end_arrivals()
         if self._arrivals is None or stage is None:
             return
@@ -124,7 +125,7 @@ class Running:
         self.ending = True
         self._stopping.set()
         self._end_arrivals()
-        self._meter.end_stages()
+        self._meter.end_stage()
 
     def finish(self, wait_s: float) -> None:
         """Let users finish their task for so long, then stop them."""
