@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import Generator, launched
-from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan, Waiting
+from pytest_loadperf.generator.protocol import Began, End, Finishing, Second, StageBegan, Waiting
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.measure.selfcheck import self_check
 from pytest_loadperf.measure.summary import summarise
@@ -51,6 +51,7 @@ class TrialRun:
         self._users: list[tuple[float, int]] = []  # the middle of each second, and the most that ran in it
         self._samples: list[Sample] = []
         self._pulses: list[Pulse] = []
+        self._finishing = False  # then there is nothing left to stop
         self.aborted: str | None = None
         self.faults: tuple[str, ...] = ()
 
@@ -65,6 +66,8 @@ class TrialRun:
                     self._watcher.waiting(message.text)
                 elif isinstance(message, StageBegan):
                     self._begin_stage(message)
+                elif isinstance(message, Finishing):
+                    self._finishing = True
                 elif isinstance(message, Second):
                     self._take(message, generator)
                 elif isinstance(message, End):
@@ -98,7 +101,7 @@ class TrialRun:
         if second.users:  # the last one comes when they are stopped
             self._watcher.second(second.users, summarise(second.windows, 1.0))
         self._service.check()
-        if self.aborted is None and (why := self._abort(second.at_s, self._collector)):
+        if self.aborted is None and not self._finishing and (why := self._abort(second.at_s, self._collector)):
             self.aborted = why
             generator.stop()
 

@@ -90,6 +90,14 @@ def test_a_load_goes_on_while_its_abort_rule_does_not_hold(server: str) -> None:
     assert trial_run.aborted is None
 
 
+def test_the_last_answers_do_not_abort_a_load_that_is_over(server: str) -> None:
+    # The users that are done make no requests any more while the hanging one is waited for.
+    stages, rule = (Stage(users=4, duration="3s"),), "rps < 150/s for 2s"
+    trial_run, trial, _ = run(server, "Own", "Hanging", abort=rule, stages=stages, answer_wait_s=3.0)
+    assert trial.stages[0].summary.rps > 150
+    assert trial_run.aborted is None
+
+
 def test_users_belong_to_the_stage_in_which_they_ran(server: str) -> None:
     stages = (
         Stage("ramp", users=4, spawn_rate=1.4, duration="3s"),  # the last of them starts after 2.1 s

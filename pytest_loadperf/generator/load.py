@@ -13,7 +13,7 @@ from pytest_loadperf.generator.local_workers import LocalWorkers
 from pytest_loadperf.generator.master import Master
 from pytest_loadperf.generator.patience import PatientLocalRunner
 from pytest_loadperf.generator.prepare import Prepared, Role, prepare
-from pytest_loadperf.generator.protocol import Began, End, Failed, Message, StageBegan
+from pytest_loadperf.generator.protocol import Began, End, Failed, Finishing, Message, StageBegan
 from pytest_loadperf.generator.running import Running
 from pytest_loadperf.generator.stages import run_shape, run_stages
 from pytest_loadperf.generator.workers import Workers
@@ -90,6 +90,7 @@ class Load:
             run_shape(self._runner, self._prepared.shape, self._plan.scale, began, self._stopping, self._begin_stage)
         ended = monotonic()
         self._stopping.set()  # who ends the load from here on does not cut it short
+        self._tell(Finishing())
         self._crew.end_stages(ended)
         self._crew.finish(0.0 if self._failure else self._plan.answer_wait_s)  # then nobody's answer matters
         self._crew.quit()

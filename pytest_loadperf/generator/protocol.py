@@ -52,6 +52,11 @@ class StageBegan:
 
 
 @dataclass(frozen=True)
+class Finishing:
+    """The last stage is over; users finish what they are doing."""
+
+
+@dataclass(frozen=True)
 class Second:
     """What was measured since the last one."""
 
@@ -99,7 +104,7 @@ class Failed:
         return cls("error", "".join(traceback.format_exception(error)).rstrip())
 
 
-Message = Plan | Join | Waiting | Began | StageBegan | Second | End | Failed
+Message = Plan | Join | Waiting | Began | StageBegan | Finishing | Second | End | Failed
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
