@@ -241,6 +241,15 @@ def test_a_load_stops_early_when_asked(server: str) -> None:
     assert message.lasted_s < 3
 
 
+def test_a_load_that_has_ended_may_be_asked_to_stop(server: str) -> None:
+    with launched(plan(server, "Fast")) as generator:
+        list(generator.messages())
+        while psutil.Process(generator.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        time.sleep(0.2)  # its last thread may still hold the pipe
+        generator.stop()
+
+
 def test_a_user_class_that_is_missing_is_told_with_the_traceback(server: str) -> None:
     with pytest.raises(GeneratorError, match="has no attribute 'Nobody'"):
         Run(plan(server, "Nobody"))

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from pytest_loadperf.errors import GeneratorError, HostRefused
@@ -65,7 +65,8 @@ class Generator:
     def stop(self) -> None:
         """Ask for an early end; the messages go on until it."""
         assert self._process.stdin is not None
-        os.write(self._process.stdin.fileno(), b"s")
+        with suppress(BrokenPipeError):  # it has ended already; what it told last may not have been read yet
+            os.write(self._process.stdin.fileno(), b"s")
 
     def _died(self) -> str:
         how = how_ended(self._process.wait())
