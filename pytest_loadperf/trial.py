@@ -12,7 +12,7 @@ from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import Generator, launched
 from pytest_loadperf.generator.protocol import Began, End, Finishing, Second, StageBegan, Waiting
 from pytest_loadperf.measure.collector import Collector
-from pytest_loadperf.measure.selfcheck import self_check
+from pytest_loadperf.measure.selfcheck import clipped, self_check
 from pytest_loadperf.measure.summary import summarise
 from pytest_loadperf.model import GeneratorRecord, Pulse, Sample, StageRecord, Summary, Trial, Window
 from pytest_loadperf.plan import Plan, Stage
@@ -84,7 +84,7 @@ class TrialRun:
             generator=_generator_record(end),
             windows=tuple(window for window in windows if window.stage >= 0),
             samples=tuple(self._samples),
-            pulses=tuple(pulse for pulse in self._pulses if pulse.at_s - pulse.lasted_s / 2 < end.lasted_s),
+            pulses=tuple(part for pulse in self._pulses if (part := clipped(pulse, 0.0, end.lasted_s))),
         )
 
     def _begin_stage(self, message: StageBegan) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pytest_loadperf.measure.selfcheck import is_bottleneck, is_saturated, saturated_seconds, self_check
+from pytest_loadperf.measure.selfcheck import clipped, is_bottleneck, is_saturated, saturated_seconds, self_check
 from pytest_loadperf.model import Pulse, SelfCheck
 
 NAN = math.nan
@@ -39,7 +39,17 @@ def test_a_few_saturated_seconds_are_forgiven(saturated_s: int, seconds: int, bo
 def test_a_stage_has_the_pulses_of_its_own_seconds() -> None:
     pulses = [Pulse(at + 0.04, 10.0 * at, at) for at in range(1, 8)]
     check = self_check(pulses, 2.0, 5.0, NAN)
-    assert (check.seconds, check.cpu_percent, check.lag_ms) == (3, 40.0, 5.0)
+    assert check.seconds == pytest.approx(3)
+    assert check.lag_ms == 5.0
+    assert check.cpu_percent == pytest.approx((0.04 * 20 + 30 + 40 + 0.96 * 50) / 3)
+
+
+def test_a_loop_that_is_held_over_several_stages_is_so_in_each() -> None:
+    pulses = [Pulse(1.0, 5.0, 1.0), Pulse(9.0, 5.0, 7900.0, 8.0), Pulse(10.0, 5.0, 1.0)]
+    checks = [self_check(pulses, began, ended, NAN) for began, ended in ((0, 4), (4, 6), (6, 10))]
+    assert [(check.seconds, check.saturated_s) for check in checks] == [(4, 3), (2, 2), (4, 3)]
+    assert all(map(is_bottleneck, checks))
+    assert clipped(pulses[1], 0.0, 6.0) == Pulse(6.0, 5.0, 7900.0, 5.0)
 
 
 def test_a_held_loop_counts_for_as_long_as_it_took_no_pulse() -> None:
@@ -52,8 +62,9 @@ def test_a_held_loop_counts_for_as_long_as_it_took_no_pulse() -> None:
 
 
 def test_the_effort_of_stopping_is_not_the_stages() -> None:
-    pulses = [Pulse(1.0, 4.0, 1.0), Pulse(2.0, 4.0, 1.0), Pulse(2.05, 99.0, 40.0, 0.05)]
-    assert self_check(pulses, 0.0, 2.0, NAN).saturated_s == 0
+    pulses = [Pulse(1.0, 4.0, 1.0), Pulse(2.001, 4.0, 1.0, 1.001), Pulse(2.05, 99.0, 40.0, 0.05)]
+    check = self_check(pulses, 0.0, 2.0, NAN)
+    assert (check.saturated_s, check.lag_ms) == (0, 1.0)
 
 
 def test_of_several_processes_the_worst_one_tells() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from pytest_loadperf.model import Pulse, SelfCheck
 
@@ -12,6 +13,7 @@ _BUSY_PERCENT = 90.0  # of a second at work, or ready for it: too little is left
 _LATE_MS = 100.0  # a loop that was late by this has not looked at answers for so long
 _FEW = 0.1  # of a stage: a ramp's first second, a hiccup of the machine
 _FEW_S = 1.5
+_SLIVER_S = 0.01  # of a pulse at the edge of a stage: it is told a moment after the stage's end
 
 
 def is_saturated(pulse: Pulse) -> bool:
@@ -30,6 +32,13 @@ def saturated_seconds(pulses: Iterable[Pulse]) -> frozenset[int]:
     )
 
 
+def clipped(pulse: Pulse, began_s: float, ended_s: float) -> Pulse | None:
+    """The part of a pulse between two moments: what held the loop may have done so over the end of a stage, or more."""
+    until_s = min(pulse.at_s, ended_s)
+    inside_s = until_s - max(pulse.at_s - pulse.lasted_s, began_s)
+    return replace(pulse, at_s=until_s, lasted_s=inside_s) if inside_s > _SLIVER_S else None
+
+
 def is_bottleneck(check: SelfCheck) -> bool:
     """Whether so much of a stage was saturated that it tells more of the generator than of the service."""
     return check.saturated_s > max(_FEW_S, check.seconds * _FEW)
@@ -39,8 +48,8 @@ def self_check(pulses: Sequence[Pulse], began_s: float, ended_s: float, service_
     """The check of a stage that lasted from one moment to the other, in seconds since the load began."""
     processes: defaultdict[int, list[Pulse]] = defaultdict(list)
     for pulse in pulses:
-        if began_s <= pulse.at_s - pulse.lasted_s / 2 < ended_s:
-            processes[pulse.process].append(pulse)
+        if part := clipped(pulse, began_s, ended_s):
+            processes[pulse.process].append(part)
     if not processes:
         return SelfCheck()
     worst = max(processes.values(), key=lambda process: (_saturated_s(process), _mean(process, _cpu_percent)))
