@@ -61,6 +61,16 @@ def test_a_held_loop_counts_for_as_long_as_it_took_no_pulse() -> None:
     assert saturated_seconds(pulses) == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize(
+    ("at_s", "lasted_s", "marked"),
+    [(5.4, 0.4, {5}), (5.0, 0.3, {4}), (5.9, 0.3, {5}), (5.05, 1.0, {4}), (0.2, 0.2, {0})],
+)
+def test_a_pulse_that_is_saturated_marks_the_second_that_it_is_about(
+    at_s: float, lasted_s: float, marked: set[int]
+) -> None:
+    assert saturated_seconds([Pulse(at_s, 95.0, 1.0, lasted_s)]) == marked
+
+
 def test_the_effort_of_stopping_is_not_the_stages() -> None:
     pulses = [Pulse(1.0, 4.0, 1.0), Pulse(2.001, 4.0, 1.0, 1.001), Pulse(2.05, 99.0, 40.0, 0.05)]
     check = self_check(pulses, 0.0, 2.0, NAN)

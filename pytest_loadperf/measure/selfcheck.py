@@ -24,12 +24,13 @@ def is_saturated(pulse: Pulse) -> bool:
 
 def saturated_seconds(pulses: Iterable[Pulse]) -> frozenset[int]:
     """The whole seconds since the load began in which a process was saturated, if only for a part of them."""
-    return frozenset(
-        second
-        for pulse in pulses
-        if is_saturated(pulse)
-        for second in range(round(pulse.at_s - pulse.lasted_s), round(pulse.at_s))
-    )
+    return frozenset(second for pulse in pulses if is_saturated(pulse) for second in _seconds(pulse))
+
+
+def _seconds(pulse: Pulse) -> Sequence[int]:
+    """Those that it is about: it comes a moment after a second's end, and the last one of a stage before."""
+    began_s = pulse.at_s - pulse.lasted_s
+    return range(round(began_s), round(pulse.at_s)) or [int((began_s + pulse.at_s) / 2)]
 
 
 def clipped(pulse: Pulse, began_s: float, ended_s: float) -> Pulse | None:
