@@ -87,7 +87,7 @@ def test_a_stage_that_had_too_few_users_is_a_doubt() -> None:
 
 def test_a_rate_that_was_not_reached_is_a_doubt() -> None:
     assert said(open_load()) == [
-        "stage 'rush': the rate was not reached: 150/s of 200/s; 500 arrivals had no user when it ended; "
+        "stage 'rush': the rate was not reached: 1500 of 2000 arrivals began; 500 had no user when it ended; "
         "raise max_users (50) unless the service is to blame"
     ]
 
@@ -136,7 +136,7 @@ def test_a_verdict_in_doubt_names_its_reason() -> None:
     held = judge(parse("p95 < 10s"), load(generator=SATURATED), None, "test")
     assert held.reason == "stage 'rush': the generator was the bottleneck: out of CPU in 9 of 15 s"
     broken = judge(parse("p95 < 1ms"), open_load(), None, "test")
-    assert broken.reason == "stage 'rush': the rate was not reached: 150/s of 200/s"
+    assert broken.reason == "stage 'rush': the rate was not reached: 1500 of 2000 arrivals began"
 
 
 @pytest.mark.parametrize(

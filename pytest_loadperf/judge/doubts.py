@@ -11,7 +11,7 @@ from pytest_loadperf.measure.selfcheck import is_bottleneck
 from pytest_loadperf.measure.summary import stages_of
 from pytest_loadperf.model import ArrivalRecord, GeneratorRecord, SelfCheck, StageRecord
 from pytest_loadperf.plan import Stage
-from pytest_loadperf.quantity import show_ms, show_per_second, show_percent
+from pytest_loadperf.quantity import show_ms, show_percent
 from pytest_loadperf.records import LoadRecord, Verdict
 
 _HIDDEN = 0.001  # of the arrivals: without more of them, a p99.9 is what it would be with them
@@ -102,11 +102,10 @@ def _bottleneck(stage: Stage, check: SelfCheck) -> Doubt:
 
 
 def _unreached(stage: Stage, arrivals: ArrivalRecord) -> Doubt:
-    reached, asked = show_per_second(arrivals.achieved_rate), show_per_second(arrivals.rate)
     return Doubt(
-        f"stage {stage.name!r}: the rate was not reached: {reached} of {asked}",
-        f"{arrivals.due - arrivals.started} arrivals had no user when it ended; raise max_users ({stage.most_users}) "
-        "unless the service is to blame",
+        f"stage {stage.name!r}: the rate was not reached: {arrivals.started} of {arrivals.due} arrivals began",
+        f"{arrivals.due - arrivals.started} had no user when it ended; raise max_users ({stage.most_users}) unless the "
+        "service is to blame",
         blames_generator=False,
     )
 
