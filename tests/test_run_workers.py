@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 
 import pytest
+from elsewhere import worker
 from projects import ONE_SECOND, Project
-from test_remote_workers import worker
 
 from pytest_loadperf.plan import Crew
 from pytest_loadperf.settings import LoadperfConfig

@@ -1,0 +1,82 @@
+"""How workers from elsewhere come together before a load: who is let in, and who is waited for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from elsewhere import free_port, shop, worker
+from test_generator import Run, plan
+
+from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator.launch import launched
+from pytest_loadperf.generator.protocol import Message, Waiting
+from pytest_loadperf.plan import Crew, Plan
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def asked(server: str, port: int, tmp_path: Path) -> Plan:
+    return shop(server, port, tmp_path / "home")
+
+
+def test_workers_that_do_not_come_are_told_with_what_to_run(asked: Plan, port: int, tmp_path: Path) -> None:
+    told: list[Message] = []
+    crew = Crew(local=1, joined=2, port=port, come_s=6.0)
+    with (
+        worker(port, tmp_path / "away"),
+        pytest.raises(
+            GeneratorError,
+            match=rf"after 6 s there are 2 of 3 workers; the generator listens on 127\.0\.0\.1:{port} for 1 from "
+            rf"elsewhere: run `pytest-loadperf worker --master HOST:{port}` there, with this machine's name as HOST",
+        ),
+        launched(replace(asked, crew=crew)) as generator,
+    ):
+        told.extend(generator.messages())
+    (waiting,) = told
+    assert isinstance(waiting, Waiting)
+    assert waiting.text.startswith("waiting for workers: there are 2 of 3 workers; the generator listens on")
+
+
+def test_a_worker_of_another_version_is_refused(asked: Plan, port: int, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "locust-1.2.3.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: locust\nVersion: 1.2.3\n")
+    with worker(port, tmp_path / "away", PYTHONPATH=str(other.parent)) as away:
+        with pytest.raises(GeneratorError) as caught:
+            Run(asked)
+        text = str(caught.value)
+        assert "has pytest-loadperf " in text
+        assert " and locust 1.2.3, this run has pytest-loadperf " in text
+        assert "; install the same versions in both places" in text
+        away.expect("refused: the worker on")
+        assert away.process.wait(timeout=5) == 1
+        assert "pytest-loadperf: the generator does not want this worker" in away.said
+
+
+def test_users_code_that_is_imported_for_ever_ends_with_its_time(asked: Plan, port: int, tmp_path: Path) -> None:
+    (tmp_path / "home" / "shop" / "basket.py").write_text(
+        "import sys\nNAME = 'basket'\nwhile '--worker' in sys.argv or 'loadperf-worker' in __file__:\n    pass\n"
+    )
+    with worker(port, tmp_path / "away") as away:
+        with pytest.raises(GeneratorError, match="after 3 s there are 0 of 1 workers"):
+            Run(replace(asked, crew=Crew(joined=1, port=port, root=str(tmp_path / "home"), come_s=3.0)))
+        away.expect("not ready within 3 s; the users' code was still being imported")
+        away.expect("waiting for a load", times=2)
+
+
+def test_an_address_that_is_taken_is_told(server: str) -> None:
+    taken = int(server.rpartition(":")[2])
+    with pytest.raises(
+        GeneratorError, match=rf"can't listen for workers on 127\.0\.0\.1:{taken}: .*Address already in use"
+    ):
+        Run(replace(plan(server, "Fast"), crew=Crew(joined=1, port=taken)))
+    with pytest.raises(
+        GeneratorError, match=r"can't listen for workers on 192\.0\.2\.1:5999: .*Give --loadperf-master"
+    ):
+        Run(replace(plan(server, "Fast"), crew=Crew(joined=1, host="192.0.2.1", port=5999)))

@@ -1,0 +1,74 @@
+"""Workers from elsewhere that are lost, and those that lose their generator."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from elsewhere import LONG, free_port, shop, worker
+from test_generator import Run
+
+from pytest_loadperf.generator.launch import launched
+from pytest_loadperf.generator.protocol import End, Second
+from pytest_loadperf.plan import Crew, Plan, Stage
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def asked(server: str, port: int, tmp_path: Path) -> Plan:
+    return shop(server, port, tmp_path / "home")
+
+
+def test_a_worker_of_a_load_that_was_given_up_does_not_disturb_the_next(asked: Plan, port: int, tmp_path: Path) -> None:
+    with worker(port, tmp_path / "away") as away:
+        with launched(replace(asked, stages=LONG)) as generator:
+            messages = generator.messages()
+            while not isinstance(next(messages), Second):
+                pass
+        run = Run(asked)
+        away.expect("waiting for a load", times=3)
+    assert run.end.requests == run.end.locust_requests > 20
+
+
+def test_a_killed_worker_is_named(asked: Plan, port: int, tmp_path: Path) -> None:
+    seen = users_now = 0
+    with worker(port, tmp_path / "a") as first, worker(port, tmp_path / "b"):
+        stages = (Stage("only", users=4, duration="8s"),)
+        with launched(replace(asked, stages=stages, crew=Crew(joined=2, port=port, come_s=15.0))) as generator:
+            for message in generator.messages():
+                if isinstance(message, Second):
+                    seen += 1
+                    if seen == 2:
+                        killed = first.part.pid
+                        first.part.kill()
+                        users_then = message.users
+                    users_now = message.users or users_now
+        first.expect("the worker's process was killed by SIGKILL")
+    assert isinstance(message, End)
+    (lost,) = message.lost_workers
+    assert f"(pid {killed} on {socket.gethostname()}) was lost " in lost
+    assert lost.endswith("s into the load: it was not heard of any more")
+    assert users_then == users_now == 4  # the other one has taken over
+    assert message.requests == message.locust_requests > 100
+    assert message.unchecked_requests > 0
+
+
+def test_a_worker_ends_its_part_when_the_generator_is_gone(asked: Plan, port: int, tmp_path: Path) -> None:
+    with worker(port, tmp_path / "away") as away:
+        with launched(replace(asked, stages=LONG)) as generator:
+            messages = generator.messages()
+            while not isinstance(next(messages), Second):
+                pass
+            psutil.Process(generator.pid).kill()
+            gone = time.monotonic()
+        away.expect("waiting for a load", 2)
+        assert time.monotonic() - gone < 12
+        assert Run(asked).end.requests > 50
