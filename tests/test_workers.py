@@ -199,9 +199,11 @@ def test_no_worker_tells_a_secret(server: str) -> None:
 
 def test_a_load_stops_early_when_asked(server: str) -> None:
     with launched(crew(server, "Fast", stages=LONG)) as generator:
-        for message in generator.messages():
-            if isinstance(message, Second) and message.at_s < 2:
-                generator.stop()
+        messages = generator.messages()
+        while not isinstance(next(messages), Second):
+            pass
+        generator.stop()
+        *_, message = messages
     assert isinstance(message, End)
     assert message.lasted_s < 3
     assert message.requests == message.locust_requests
