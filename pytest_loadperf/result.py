@@ -102,9 +102,6 @@ class LoadResult(StageResult):
         """How the generator fared."""
         checks = [stage.generator for stage in stages_of(self.record)]
         records = [trial.generator for trial in self.record.trials]
-        errors: Counter[str] = Counter()
-        for record in records:
-            errors.update(record.user_errors)
         return GeneratorUse(
             saturated=any(is_bottleneck(check) for check in checks),
             saturated_s=sum(check.saturated_s for check in checks),
@@ -113,7 +110,7 @@ class LoadResult(StageResult):
             steal_percent=_highest(check.steal_percent for check in checks),
             others_percent=_highest(check.others_percent for check in checks),
             unfinished_users=sum(record.unfinished_users for record in records),
-            user_errors=dict(errors),
+            user_errors=dict(sum((Counter(record.user_errors) for record in records), Counter[str]())),
             lost_workers=tuple(lost for record in records for lost in record.lost_workers),
         )
 

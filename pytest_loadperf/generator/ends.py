@@ -13,9 +13,6 @@ from pytest_loadperf.model import ArrivalRecord
 
 def together(ends: Sequence[End], lasted_s: float) -> End:
     """What all of them counted."""
-    raised: Counter[str] = Counter()
-    for end in ends:
-        raised.update(end.user_errors)
     return End(
         lasted_s=lasted_s,
         requests=sum(end.requests for end in ends),
@@ -26,7 +23,7 @@ def together(ends: Sequence[End], lasted_s: float) -> End:
         unfinished_users=sum(end.unfinished_users for end in ends),
         unseen_users=sum(end.unseen_users for end in ends),
         faults=tuple(dict.fromkeys(fault for end in ends for fault in end.faults)),
-        user_errors=dict(raised),
+        user_errors=dict(sum((Counter(end.user_errors) for end in ends), Counter[str]())),
         arrivals=tuple(_stage(parts) for parts in zip_longest(*(end.arrivals for end in ends))),
     )
 

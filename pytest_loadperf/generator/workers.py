@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import zip_longest
 from time import monotonic
 
 import gevent
@@ -237,7 +236,7 @@ class Workers:
         """What was the share of a lost worker did not arrive at all."""
         if len(self._left) == len(self._members):
             return end
-        pairs = zip_longest(end.arrivals, self._plan.stages[: len(end.arrivals)])
+        pairs = zip(end.arrivals, self._plan.stages[: len(end.arrivals)], strict=True)
         return replace(end, arrivals=tuple(_with_missing(record, stage) for record, stage in pairs))
 
     def _redacted(self, end: End) -> End:
