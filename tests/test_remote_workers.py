@@ -68,6 +68,27 @@ def test_code_that_the_image_does_not_have_is_told(asked: Plan, port: int, tmp_p
         away.expect("the load can't be run; the generator was told why")
 
 
+def test_the_account_of_a_worker_that_takes_its_time_at_the_end_is_waited_for(
+    asked: Plan, port: int, tmp_path: Path
+) -> None:
+    slow = """
+import time
+from locust import events
+from locust.runners import WorkerRunner
+
+@events.quitting.add_listener
+def rest(environment, **_):
+    if isinstance(environment.runner, WorkerRunner):
+        time.sleep(1)
+"""
+    with Path(asked.users[0].file).open("a") as code:
+        code.write(slow)
+    with worker(port, tmp_path / "away"):
+        run = Run(asked)
+    assert run.end.lost_workers == ()
+    assert run.end.requests == run.end.locust_requests == sum(run.endpoints().values()) > 50
+
+
 def test_local_workers_and_those_from_elsewhere_work_together(asked: Plan, port: int, tmp_path: Path) -> None:
     with worker(port, tmp_path / "away"):
         run = Run(replace(asked, crew=Crew(1, 1, port=port, come_s=15.0)))

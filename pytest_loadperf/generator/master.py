@@ -104,9 +104,9 @@ class Master(MasterRunner):
         self.on_broken("".join(traceback.format_exception(*spawning.exc_info)).rstrip())
 
     def hears(self, client_id: str) -> bool:
-        """Whether a worker gives signs of life."""
+        """Whether a worker gives signs of life, or took its leave at the end, when its account is still to come."""
         client = self.clients.get(client_id)
-        return client is not None and client.state != STATE_MISSING
+        return self._ending if client is None else bool(client.state != STATE_MISSING)
 
     def go_on_without(self, client_id: str) -> None:
         """Give the users of a lost worker to the others; it is not taken back, since they run already."""
