@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,25 @@ def test_the_users_code_is_what_is_not_installed(tmp_path: Path, monkeypatch: py
         name for name in files if "site-packages" in name or "/pytest_loadperf/" in name or "lib/python" in name
     ]
     assert installed == []
+
+
+def test_a_project_below_the_prefix_of_its_python_is_the_users_code(tmp_path: Path) -> None:
+    """As with `python -m venv .`, or in an image below /usr/local."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path)], check=True)
+    (tmp_path / "basket.py").write_text("import json\nimport installed\n")
+    installed = next(tmp_path.glob("lib/python*/site-packages")) / "installed.py"
+    installed.write_text("")
+    code = f"""
+        import sys
+        sys.path.append({str(Path(users_code.__code__.co_filename).parents[2])!r})
+        import basket
+        from pytest_loadperf.generator.shipping import users_code
+        from pytest_loadperf.plan import Plan
+        print(*users_code(Plan()))
+    """
+    python = [str(tmp_path / "bin" / "python"), "-c", textwrap.dedent(code)]
+    told = subprocess.run(python, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)
+    assert told.stdout.split() == [str(tmp_path / "basket.py")]
 
 
 def test_code_is_found_where_it_was_put(tmp_path: Path) -> None:

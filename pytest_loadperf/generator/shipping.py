@@ -19,9 +19,11 @@ def users_code(plan: Plan) -> dict[str, bytes]:
 
     Installed packages are not among them: a worker has its own, and this plugin's, too.
     """
+    # Its other folders are those of a prefix, such as /usr/local or a venv, in which projects may lie as well.
+    library = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
     loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     files = {Path(file).resolve() for file in (*loaded, plan.locustfile) if file}
-    installed = [Path(__file__).parents[1], *(Path(path).resolve() for path in sysconfig.get_paths().values())]
+    installed = [Path(__file__).parents[1], *(Path(path).resolve() for path in library)]
     return {
         str(file): file.read_bytes()
         for file in sorted(files)
