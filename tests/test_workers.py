@@ -197,6 +197,24 @@ def test_no_worker_tells_a_secret(server: str) -> None:
     assert list(run.end.user_errors) == ["ValueError: ***"]
 
 
+def test_a_secret_is_hidden_where_a_worker_has_cut_its_error_off(server: str, tmp_path: Path) -> None:
+    users = """
+        class Talkative(FastHttpUser):
+            wait_time = constant(0.05)
+            @task
+            def ask(self):
+                with self.client.get("/anything", catch_response=True) as answer:
+                    answer.failure("x" * 272 + "gar-geheim")
+                raise ValueError("x" * 280 + "gar-geheim")
+    """
+    asked = in_file(server, tmp_path / "locustfile.py", users, Stage("only", users=2, duration="1s"))
+    run = Run(replace(asked, secrets=("other", "gar-geheim")))
+    (error,) = {text for window in run.collector.windows() for text in window.errors}
+    (raised,) = run.end.user_errors
+    assert error == "CatchResponseError('" + "x" * 272
+    assert raised == "ValueError: " + "x" * 280
+
+
 def test_a_load_stops_early_when_asked(server: str) -> None:
     with launched(crew(server, "Fast", stages=LONG)) as generator:
         messages = generator.messages()

@@ -15,6 +15,18 @@ _OTHER_ENDPOINTS = ("", "(other endpoints)")
 _MEMORY_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
+def redacted(text: str, secrets: Sequence[str]) -> str:
+    """An error's text without secrets; of one that a worker, which is not told them, has cut off, the rest goes too."""
+    if len(text) == _LONGEST_ERROR:
+        text = text[: len(text) - max((_begun(secret, text) for secret in secrets), default=0)]
+    return redact(text, secrets)
+
+
+def _begun(secret: str, text: str) -> int:
+    """How many characters of the secret the text ends with."""
+    return next((length for length in range(len(secret) - 1, 0, -1) if text.endswith(secret[:length])), 0)
+
+
 class Names:
     """Those of one load."""
 
@@ -35,7 +47,7 @@ class Names:
     def error(self, exception: object) -> str:
         """The text of an exception, or of what a user gave instead."""
         raw = exception if isinstance(exception, str) else repr(exception)
-        text = redact(_MEMORY_ADDRESS.sub("", raw), self._secrets)[:_LONGEST_ERROR]
+        text = redacted(_MEMORY_ADDRESS.sub("", raw), self._secrets)[:_LONGEST_ERROR]
         if text not in self._error_texts and len(self._error_texts) >= _MOST_ERRORS:
             return _OTHER_ERRORS
         self._error_texts.add(text)

@@ -17,7 +17,7 @@ from pytest_loadperf.generator.ends import together
 from pytest_loadperf.generator.gathering import Gathering, Member
 from pytest_loadperf.generator.local_workers import LocalWorkers
 from pytest_loadperf.generator.master import Master
-from pytest_loadperf.generator.names import Names
+from pytest_loadperf.generator.names import Names, redacted
 from pytest_loadperf.generator.prepare import Prepared
 from pytest_loadperf.generator.protocol import End, Failed, Message, Waiting
 from pytest_loadperf.generator.running import Running
@@ -243,7 +243,7 @@ class Workers:
         """Without the secrets, which no worker was told."""
         raised: Counter[str] = Counter()
         for text, count in end.user_errors.items():
-            raised[redact(text, self._plan.secrets)] += count
+            raised[redacted(text, self._plan.secrets)] += count
         return replace(end, user_errors=dict(raised))
 
 
