@@ -89,6 +89,31 @@ def rest(environment, **_):
     assert run.end.requests == run.end.locust_requests == sum(run.endpoints().values()) > 50
 
 
+def test_of_the_environment_a_worker_is_sent_the_locustfiles_own_arguments_alone(
+    asked: Plan, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with worker(port, tmp_path / "away"):
+        monkeypatch.setenv("SHOP_SIZE", "7")
+        monkeypatch.setenv("SHOP_OTHER", "8")
+        Path(asked.users[0].file).write_text("""
+import os
+from locust import FastHttpUser, constant, events, task
+
+@events.init_command_line_parser.add_listener
+def add(parser):
+    parser.add_argument("--shop-size", env_var="SHOP_SIZE", default="none")
+
+class Shopper(FastHttpUser):
+    wait_time = constant(0.1)
+
+    @task
+    def ask(self):
+        size = self.environment.parsed_options.shop_size
+        self.client.get("/anything", name=f"{size} {os.environ.get('SHOP_SIZE')} {os.environ.get('SHOP_OTHER')}")
+""")
+        assert list(Run(asked).endpoints()) == ["GET 7 None None"]
+
+
 def test_local_workers_and_those_from_elsewhere_work_together(asked: Plan, port: int, tmp_path: Path) -> None:
     with worker(port, tmp_path / "away"):
         run = Run(replace(asked, crew=Crew(1, 1, port=port, come_s=15.0)))
