@@ -28,6 +28,7 @@ LEAN = {f"generator/{path.name}" for path in (PACKAGE / "generator").glob("lean*
 CHILD = LEAN | {
     "generator/arrivals.py",
     "generator/child.py",
+    "generator/connections.py",
     "generator/gathering.py",
     "generator/load.py",
     "generator/master.py",
@@ -53,7 +54,7 @@ OWNERS = {
     "locust": CHILD,
     "gevent": CHILD,
     "geventhttpclient": CHILD,
-    "zmq": {"generator/patience.py"},
+    "zmq": {"generator/connections.py", "generator/patience.py"},
     "fsspec": {"history/store.py"},
     "pandas": {"report/trend.py", "history/frame.py"},
     "jinja2": {"report/html.py"},

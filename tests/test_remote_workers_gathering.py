@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zmq
 from elsewhere import free_port, shop, worker
 from test_generator import Run, plan
 
@@ -57,6 +61,32 @@ def test_a_worker_of_another_version_is_refused(asked: Plan, port: int, tmp_path
         away.expect("refused: the worker on")
         assert away.process.wait(timeout=5) == 1
         assert "pytest-loadperf: the generator does not want this worker" in away.said
+
+
+def test_a_worker_that_has_waited_long_asks_no_more_often_than_another(port: int, tmp_path: Path) -> None:
+    impatient = f"""
+        import locust, gevent
+        from pytest_loadperf.generator import worker
+        from pytest_loadperf.generator.protocol import Join
+        worker._ASK_EVERY_MS = 1
+        def wait():
+            print("has asked", flush=True)
+            worker._ASK_EVERY_MS = 60_000
+        gevent.spawn_later(5, wait)
+        worker.Worker(Join("127.0.0.1", {port}), print).run()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(impatient)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, zmq.Context() as context:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "has asked\n"
+        asked = 0
+        with context.socket(zmq.ROUTER) as generator:
+            generator.bind(f"tcp://127.0.0.1:{port}")
+            while generator.poll(2000):
+                generator.recv_multipart()
+                asked += 1
+        process.kill()
+    assert 1 <= asked <= 2
 
 
 def test_users_code_that_is_imported_for_ever_ends_with_its_time(asked: Plan, port: int, tmp_path: Path) -> None:

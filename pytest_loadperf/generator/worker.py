@@ -13,9 +13,9 @@ from uuid import uuid4
 import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
-from locust.rpc import rpc
 
 from pytest_loadperf.generator import shipping, wire
+from pytest_loadperf.generator.connections import Asking
 from pytest_loadperf.generator.patience import PatientWorkerRunner
 from pytest_loadperf.generator.prepare import Role, prepare
 from pytest_loadperf.generator.protocol import Failed, Join
@@ -34,7 +34,7 @@ class Worker:
         self._join = join
         self._say = say
         self._name = f"{wire.ASKING}{socket.gethostname()} {uuid4().hex}"
-        self._connection = rpc.Client(_resolvable(join.host), join.port, self._name)
+        self._connection = Asking(_resolvable(join.host), join.port, self._name)
         self._runner: PatientWorkerRunner | None = None
         self._began = 0.0
         self._wait_s = 0.0  # for the last answers, unless the generator says otherwise
@@ -71,9 +71,9 @@ class Worker:
             wants_code=bool(self._join.folder) and not self._join.code,
         )
         while True:
-            self._connection.send(wire.framed(hello, self._name))
+            self._connection.ask(wire.framed(hello, self._name))
             if self._connection.socket.poll(_ASK_EVERY_MS):
-                message = self._connection.recv()
+                message = self._connection.recv()  # type: ignore[no-untyped-call]
                 if answer := wire.read(wire.Welcome, message) or wire.read(wire.Refusal, message):
                     return answer
 
