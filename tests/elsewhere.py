@@ -75,6 +75,13 @@ class Elsewhere:
         (process,) = psutil.Process(self.process.pid).children()
         return process
 
+    def vanish(self) -> None:
+        """As with its machine."""
+        part = self.part
+        self.process.kill()
+        part.kill()
+        self.process.wait()
+
 
 @contextmanager
 def worker(port: int, folder: Path, *arguments: str, **environ: str) -> Iterator[Elsewhere]:

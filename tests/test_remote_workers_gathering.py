@@ -5,17 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import zmq
-from elsewhere import free_port, shop, worker
+from elsewhere import USER, free_port, shop, worker
 from test_generator import Run, plan
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import launched
-from pytest_loadperf.generator.protocol import Message, Waiting
+from pytest_loadperf.generator.protocol import End, Message, Second, Waiting
+from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.plan import Crew, Plan
 
 
@@ -87,6 +90,115 @@ def test_a_worker_that_has_waited_long_asks_no_more_often_than_another(port: int
                 asked += 1
         process.kill()
     assert 1 <= asked <= 2
+
+
+def test_workers_of_one_host_and_parent_are_told_apart(asked: Plan, port: int, tmp_path: Path) -> None:
+    """As two containers in the network of their host, where each is the child of process 1."""
+    pair = f"""
+        from threading import Thread
+        from pytest_loadperf.generator.remote import serve
+        for _ in range(2):
+            Thread(target=serve, args=("127.0.0.1", {port}, None, print)).start()
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(pair)], stdout=subprocess.PIPE) as parent:
+        try:
+            run = Run(replace(asked, crew=Crew(joined=2, port=port, come_s=15.0)))
+        finally:
+            parts = psutil.Process(parent.pid).children()
+            parent.kill()
+            psutil.wait_procs(parts, timeout=3)
+    assert len(run.endpoints()) == 2
+
+
+def busy_at_first(asked: Plan, code: str) -> Path:
+    """Let the first worker be busy with this; the file is there once it is."""
+    file = Path(asked.users[0].file)
+    began = file.with_name("began")
+    file.write_text(f"""
+import os, time
+from locust import events
+from locust.runners import WorkerRunner
+
+def first_is_busy():
+    if not os.path.exists({str(began)!r}):
+        open({str(began)!r}, "w").close()
+        time.sleep(60)
+
+{code}
+{USER}""")
+    return began
+
+
+IMPORTING = "if 'loadperf-worker-' in __file__:\n    first_is_busy()\n"
+CONNECTED = """
+@events.init.add_listener
+def on_init(environment, **_):
+    if isinstance(environment.runner, WorkerRunner):
+        first_is_busy()
+"""
+
+
+def awaited(file: Path) -> None:
+    deadline = time.monotonic() + 10
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", ["killed", "silent"])
+def test_the_place_of_a_worker_that_vanishes_before_it_is_ready_is_free(
+    asked: Plan, port: int, tmp_path: Path, how: str
+) -> None:
+    began = busy_at_first(asked, IMPORTING)
+    asked = replace(asked, crew=Crew(joined=1, port=port, come_s=30.0))
+    with worker(port, tmp_path / "first") as first, launched(asked) as generator:
+        awaited(began)
+        if how == "killed":
+            first.vanish()
+        else:
+            time.sleep(1.5)  # until its first heartbeat, with which it tells when to take it for gone
+            silent = first.part  # as a machine without power
+            silent.suspend()
+        with worker(port, tmp_path / "second") as second:
+            *_, end = generator.messages()
+        if how == "silent":
+            silent.resume()
+    second.expect("the load begins")
+    assert isinstance(end, End)
+    assert end.requests == end.locust_requests > 20
+    assert end.lost_workers == ()
+
+
+def test_a_worker_that_vanishes_when_it_is_ready_is_not_waited_for(asked: Plan, port: int, tmp_path: Path) -> None:
+    asked = replace(asked, crew=Crew(joined=2, port=port, come_s=15.0))
+    with worker(port, tmp_path / "first") as first, launched(asked) as generator:
+        messages = generator.messages()
+        waiting = next(messages)
+        assert isinstance(waiting, Waiting)
+        assert waiting.text.startswith("waiting for workers: there are 1 of 2 workers; ")
+        first.vanish()
+        with worker(port, tmp_path / "second"), worker(port, tmp_path / "third"):
+            *_, end = messages
+    assert isinstance(end, End)
+    assert end.requests == end.locust_requests > 20
+    assert end.lost_workers == ()
+
+
+def test_a_worker_that_dies_just_before_it_is_ready_gets_no_users(asked: Plan, port: int, tmp_path: Path) -> None:
+    began = busy_at_first(asked, CONNECTED)
+    Path(asked.users[0].file).write_text(
+        Path(asked.users[0].file).read_text().replace("{NAME} {__file__}", "{self.environment.runner.worker_index}")
+    )
+    collector, users = Collector(), []
+    with worker(port, tmp_path / "away") as away, launched(asked) as generator:
+        awaited(began)
+        away.part.kill()
+        for message in generator.messages():
+            if isinstance(message, Second):
+                collector.add(message.windows)
+                users.append(message.users)
+    assert max(users) == 4
+    assert {window.endpoint for window in collector.windows()} == {"0"}  # as its data is the first part
 
 
 def test_users_code_that_is_imported_for_ever_ends_with_its_time(asked: Plan, port: int, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from pytest_loadperf.redact import redact
 _LOOK_S = 0.05
 _QUIET_S = 2.0  # the first ones come within this time
 _TELL_EVERY_S = 10.0
+_LOOK_FOR_THE_GONE_S = 1.0
+_GONE_AFTER_S = 2.0  # a connection that breaks is made anew within a moment
 _SAME = ("pytest-loadperf", "locust")
 
 
@@ -37,8 +39,11 @@ class Member:
     name: str
     local: bool  # started by the generator, which sees when it ends
     elsewhere: bool  # on another machine
+    home: str  # whose process it is
     node: str  # which said hello
-    client: str = ""  # Locust's name for it, once it is ready
+    client: str  # by this name it is to speak, and Locust knows it
+    reached_at: float  # when it was last seen to be connected
+    ready: bool = False
     end: End | None = None
     lost: str | None = None  # when and how
 
@@ -54,18 +59,18 @@ class Gathering:
         self._runner = runner
         self._processes = processes
         self._broken = broken
-        self._seats: dict[tuple[str, int], int] = {}  # of those from elsewhere, by host and parent
-        self._clients: dict[str, tuple[str, int]] = {}  # the name and number of each one that was let in, by its node
+        self._open = True
+        self._look_at = 0.0
         self.members: dict[int, Member] = {}
         runner.on_hello = self._hear_hello
-        wire.listen(runner, wire.Ready, self._seat, broken)
+        wire.listen(runner, wire.Ready, self._hear_ready, broken)
 
     def gather(self, stopping: Event, say: Callable[[Waiting], None]) -> None:
         """Wait until all are ready; GeneratorError where they are not in a minute."""
         self._processes.join(_reached_at(self._crew.host), self._runner.port)
         began = monotonic()
         tell_at = began + _QUIET_S
-        while len(self._ready()) < self._crew.size and not stopping.wait(_LOOK_S):
+        while not self._is_complete() and not stopping.wait(_LOOK_S):
             for number, status in self._processes.ended():
                 name = f"worker {number} (pid {self._processes.pid(number)})"
                 raise GeneratorError(f"{name} {how_ended(status)} before the load began")
@@ -74,9 +79,37 @@ class Gathering:
             if monotonic() > tell_at:
                 tell_at += _TELL_EVERY_S
                 say(Waiting(f"waiting for workers: there are {self._so_far()}"))
+        self._open = False  # whoever comes now is too late for this load
 
     def _ready(self) -> list[Member]:
-        return [member for member in self.members.values() if member.client]
+        return [member for member in self.members.values() if member.ready]
+
+    def _is_complete(self) -> bool:
+        """Whether all are ready, and still there; who is not makes room for another."""
+        all_ready = len(self._ready()) == self._crew.size
+        if not all_ready and monotonic() < self._look_at:
+            return False
+        self._look_at = monotonic() + _LOOK_FOR_THE_GONE_S
+        return not self._gone() and all_ready
+
+    def _gone(self) -> list[Member]:
+        """Those from elsewhere that can't be reached; for some time it may be the network's fault."""
+        gone = [member for member in self.members.values() if not member.local and not self._reaches(member)]
+        for member in gone:
+            if monotonic() > member.reached_at + _GONE_AFTER_S:
+                self._dismiss(member)
+        return gone
+
+    def _reaches(self, member: Member) -> bool:
+        if reached := self._runner.reaches(member.node):
+            member.reached_at = monotonic()
+        return reached
+
+    def _dismiss(self, member: Member) -> None:
+        """It would be given users, and be waited for."""
+        del self.members[member.number]
+        self._runner.admitted.discard(member.node)
+        self._runner.go_on_without(member.client)
 
     def _so_far(self) -> str:
         """How many are here, and how the others would come."""
@@ -103,40 +136,52 @@ class Gathering:
             self._broken(error)
 
     def _welcome(self, node: str, hello: wire.Hello) -> None:
-        number = hello.number or self._seat_of(hello)
-        if number > self._crew.size:
+        number = hello.number or self._seat_of(node, hello.home)
+        if number is None or not self._open:
             return  # it goes on asking; the next load may want it
         if reason := self._unfit(hello):
             wire.tell(self._runner, wire.Refusal(reason), node)
             raise GeneratorError(reason)
-        client, _ = self._clients.setdefault(node, (f"loadperf-{number}-{uuid4().hex}", number))
-        self._runner.admitted |= {node, client}
+        member = self._seated(number, node, hello)
         plan = replace(self._plan, secrets=(), crew=None)  # what it tells is redacted here
         files = self._code if hello.wants_code else {}
         crew = self._crew
-        wire.tell(self._runner, wire.Welcome(plan, number, crew.size, crew.root, client, crew.come_s, files), node)
-        if number not in self.members or node != self.members[number].node:
-            self.members[number] = self._member(number, node, hello)
+        welcome = wire.Welcome(plan, number, crew.size, crew.root, member.client, crew.come_s, files)
+        wire.tell(self._runner, welcome, node)
 
-    def _seat_of(self, hello: wire.Hello) -> int:
-        """The next free one, or that of the process whose place this one takes."""
-        taken = self._seats.setdefault((hello.host, hello.parent), self._crew.local + len(self._seats) + 1)
-        member = self.members.get(taken)
-        return self._crew.size + 1 if member is not None and member.client else taken
+    def _seat_of(self, node: str, home: str) -> int | None:
+        """Its own, that of the process which it comes after, or a free one."""
+        for member in self.members.values():
+            if not member.local and member.home == home:
+                own = member.node == node or not self._runner.reaches(member.node)  # of two, one is a late echo
+                return member.number if own else None
+        seats = range(self._crew.local + 1, self._crew.size + 1)
+        return next((number for number in seats if number not in self.members), None)
 
-    def _member(self, number: int, node: str, hello: wire.Hello) -> Member:
+    def _seated(self, number: int, node: str, hello: wire.Hello) -> Member:
+        """Who sits there from now on, and may speak."""
+        member = self.members.get(number)
+        if member is not None and member.node != node:
+            self._dismiss(member)
+        elif member is not None:
+            return member  # it has asked again before it was answered
         local = hello.number is not None
         name = f"worker {number} (pid {hello.pid}" + ("" if local else f" on {hello.host}") + ")"
-        return Member(number, name, local, hello.machine != wire.this_machine(), node)
+        client = f"loadperf-{number}-{uuid4().hex}"
+        elsewhere = hello.machine != wire.this_machine()
+        member = Member(number, name, local, elsewhere, hello.home, node, client, monotonic())
+        self.members[number] = member
+        self._runner.admitted |= {node, client}
+        self._runner.worker_indexes[client] = number - 1
+        return member
 
     @cached_property
     def _code(self) -> dict[str, bytes]:
         return shipping.users_code(self._plan)
 
-    def _seat(self, sender: str, _ready: wire.Ready) -> None:
-        for node, (client, number) in self._clients.items():
-            if client == sender and self.members[number].node == node:
-                self.members[number].client = client
+    def _hear_ready(self, sender: str, _ready: wire.Ready) -> None:
+        for member in self.members.values():
+            member.ready = member.ready or member.client == sender
 
     def _unfit(self, hello: wire.Hello) -> str | None:
         """Why this worker can't be of use."""

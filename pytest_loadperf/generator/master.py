@@ -16,6 +16,7 @@ from locust.runners import STATE_MISSING, STATE_RUNNING, MasterRunner
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator import wire
+from pytest_loadperf.generator.connections import reaches
 from pytest_loadperf.generator.wire import ASKING
 
 
@@ -107,6 +108,10 @@ class Master(MasterRunner):
         """Whether a worker gives signs of life, or took its leave at the end, when its account is still to come."""
         client = self.clients.get(client_id)
         return self._ending if client is None else bool(client.state != STATE_MISSING)
+
+    def reaches(self, node: str) -> bool:
+        """Whether the process that said hello by this name is still connected."""
+        return reaches(self.server, wire.framed(wire.Ping(), node))
 
     def go_on_without(self, client_id: str) -> None:
         """Give the users of a lost worker to the others; it is not taken back, since they run already."""

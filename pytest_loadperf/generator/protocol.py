@@ -27,6 +27,7 @@ class Join:
     number: int | None = None  # of a worker that the generator has started itself
     folder: str = ""  # where a worker from elsewhere puts the code that it is sent
     code: str = ""  # the folder in which it has that code already
+    home: str = ""  # whose process it is: of these there is one at a time
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Hello:
     network: str  # in which it has its addresses
     versions: dict[str, str]
     number: int | None = None  # of one that the generator started itself
-    parent: int = 0  # the process that started it: what it starts next comes in its place
+    home: str = ""  # of one from elsewhere: what is started there next comes in its place
     wants_code: bool = False
 
 
@@ -61,6 +61,11 @@ class Refusal:
 @dataclass(frozen=True)
 class Ready:
     """A worker has imported the users, and connected to Locust's master."""
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Said to a worker that waits for the load, to see whether it can be; it does not read it."""
 
 
 @dataclass(frozen=True)

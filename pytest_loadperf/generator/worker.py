@@ -67,7 +67,7 @@ class Worker:
             network=wire.this_network(),
             versions=versions(),
             number=self._join.number,
-            parent=os.getppid(),
+            home=self._join.home,
             wants_code=bool(self._join.folder) and not self._join.code,
         )
         while True:
