@@ -12,6 +12,7 @@ import pytest
 from elsewhere import LONG, free_port, shop, worker
 from test_generator import Run
 
+from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import End, Second
 from pytest_loadperf.plan import Crew, Plan, Stage
@@ -72,3 +73,27 @@ def test_a_worker_ends_its_part_when_the_generator_is_gone(asked: Plan, port: in
         away.expect("waiting for a load", 2)
         assert time.monotonic() - gone < 12
         assert Run(asked).end.requests > 50
+
+
+def test_a_worker_that_users_code_holds_for_good_is_ended_and_another_takes_its_place(
+    asked: Plan, port: int, tmp_path: Path
+) -> None:
+    file = Path(asked.users[0].file)
+    users = file.read_text()
+    file.write_text(users + "        while True:\n            pass\n")
+    with worker(port, tmp_path / "away") as away:
+        with pytest.raises(GeneratorError, match=r"no worker is left, .* was not heard of any more"):
+            Run(replace(asked, stages=LONG, crew=Crew(joined=1, port=port, come_s=3.0)))
+        away.expect(
+            "held up for 3 s by users' code that computes, or waits without gevent knowing; it is ended\n"
+            "the worker's process exited with status 6\n"
+        )
+        file.write_text(users)
+        assert Run(asked).end.requests > 50
+
+
+def test_a_worker_that_outlives_the_time_for_coming_is_not_held_up(asked: Plan, port: int, tmp_path: Path) -> None:
+    stages = (Stage("only", users=4, duration="5s"),)
+    with worker(port, tmp_path / "away"):
+        end = Run(replace(asked, stages=stages, crew=Crew(joined=1, port=port, come_s=2.0))).end
+    assert end.lost_workers == ()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 REFUSED = 4  # exit status of a worker that the generator does not let in
 NOT_READY = 5  # of one whose users' code takes too long to import
+HELD_UP = 6  # of one whose users' code holds its loop for good
 # The package is found wherever pytest found it, without a PYTHONPATH that the user's own subprocesses would inherit.
 _START = "import sys; sys.path.insert(0, {path!r}); from pytest_loadperf.generator.child import main; main()"
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import NoReturn
 from uuid import uuid4
 
 import gevent
@@ -20,11 +21,12 @@ from pytest_loadperf.generator.patience import PatientWorkerRunner
 from pytest_loadperf.generator.prepare import Role, prepare
 from pytest_loadperf.generator.protocol import Failed, Join
 from pytest_loadperf.generator.running import Running
-from pytest_loadperf.generator.start import NOT_READY, REFUSED
+from pytest_loadperf.generator.start import HELD_UP, NOT_READY, REFUSED
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.plan import Plan
 
 _ASK_EVERY_MS = 1000  # a master that is about to end may have taken the last hello with it
+_BEAT_EVERY_S = 0.5
 
 
 class Worker:
@@ -41,6 +43,7 @@ class Worker:
         self._over = Event()
         self._ready = False
         self._gone = False  # the generator
+        self._beats = 0  # of a greenlet, while nothing holds the loop
 
     def run(self) -> int:
         """The exit status of the process."""
@@ -78,7 +81,8 @@ class Worker:
                     return answer
 
     def _play(self, welcome: wire.Welcome) -> None:
-        self._see_to_it_that_it_is_ready(welcome.come_s)
+        gevent.spawn(self._beat)
+        self._see_to_it_that_it_ends(welcome.come_s)
         plan = self._placed(welcome)
         self._wait_s = plan.answer_wait_s
         sys.path[:] = plan.sys_path
@@ -95,16 +99,32 @@ class Worker:
         self._tell(wire.Over(end))
         self._say(f"the load is over: {end.requests} requests")
 
-    def _see_to_it_that_it_is_ready(self, within_s: float) -> None:
-        """User code that imports for ever holds the loop, which a real thread does not need."""
+    def _beat(self) -> NoReturn:
+        while True:
+            self._beats += 1
+            gevent.sleep(_BEAT_EVERY_S)
 
-        def end_unless_ready() -> None:
-            get_original("time", "sleep")(within_s)
+    def _see_to_it_that_it_ends(self, within_s: float) -> None:
+        """User code that runs for ever holds the loop, which a real thread does not need."""
+        sleep = get_original("time", "sleep")
+
+        def end_if_held_up() -> None:
+            sleep(within_s)
             if not self._ready:
                 self._say(f"not ready within {within_s:g} s; the users' code was still being imported")
                 os._exit(NOT_READY)
+            if not self._join.home:
+                return  # the generator ends its own
+            beats = -1
+            while beats != self._beats:
+                beats = self._beats
+                sleep(within_s)
+            self._say(
+                f"held up for {within_s:g} s by users' code that computes, or waits without gevent knowing; it is ended"
+            )
+            os._exit(HELD_UP)
 
-        get_original("_thread", "start_new_thread")(end_unless_ready, ())
+        get_original("_thread", "start_new_thread")(end_if_held_up, ())
 
     def _placed(self, welcome: wire.Welcome) -> Plan:
         """The plan, as the files are found here."""
