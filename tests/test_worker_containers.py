@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from docker_engine import BASE_IMAGE, TRACE, remove_traces, the_engine
+from elsewhere import free_port
 from test_generator import Run, plan
 
 from pytest_loadperf.errors import GeneratorError
@@ -120,9 +120,7 @@ def test_every_request_that_the_service_saw_is_in_the_result(folder: Path, engin
 
 def test_an_address_that_leads_nowhere_from_a_container_is_refused(server: str, engine: Engine, image: str) -> None:
     gateway = engine.client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
-    with socket.socket() as free:
-        free.bind(("0.0.0.0", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     container = engine.client.containers.run(image, ["--master", f"{gateway}:{port}"], detach=True)
     try:
         with pytest.raises(GeneratorError) as caught:
@@ -136,3 +134,18 @@ def test_an_address_that_leads_nowhere_from_a_container_is_refused(server: str, 
         assert "pytest-loadperf: the generator does not want this worker" in container.logs().decode()
     finally:
         container.remove(force=True)
+
+
+def test_two_containers_in_the_network_of_their_host_are_two_workers(server: str, engine: Engine, image: str) -> None:
+    port = free_port()
+    command = ["--master", f"127.0.0.1:{port}"]
+    containers = [engine.client.containers.run(image, command, network_mode="host", detach=True) for _ in range(2)]
+    try:
+        end = Run(replace(plan(server, "Fast"), crew=Crew(joined=2, port=port, come_s=30.0))).end
+        for container in containers:
+            assert re.search(r"as worker [12] of 2\nthe load begins\n", container.logs().decode())
+    finally:
+        for container in containers:
+            container.remove(force=True)
+    assert end.requests == end.locust_requests > 100
+    assert end.lost_workers == ()
