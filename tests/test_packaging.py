@@ -223,7 +223,7 @@ def test_the_readme_names_every_argument_of_the_public_factories(factory: str) -
 
 
 def test_the_help_says_what_a_required_baseline_fails(help_text: str) -> None:
-    assert "fail thresholds against a baseline that is not there" in " ".join(help_text.split())
+    assert "fail tests whose load has no five comparable runs" in " ".join(help_text.split())
 
 
 def test_ci_runs_the_commands_that_the_readme_gives_for_the_example_and_for_the_tests() -> None:

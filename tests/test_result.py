@@ -11,7 +11,7 @@ from pytest_loadperf.result import LoadResult
 
 
 def raising(unfinished_users: int, **user_errors: int) -> Trial:
-    return replace(records.trial(series=False), generator=GeneratorRecord(9, unfinished_users, user_errors))
+    return replace(records.trial(series=False), generator=GeneratorRecord(9, unfinished_users, user_errors=user_errors))
 
 
 def test_what_went_wrong_with_the_users_of_all_trials_is_added_up() -> None:
