@@ -9,7 +9,7 @@ import records
 from html_page import failing, page
 
 from pytest_loadperf.model import GeneratorRecord, SelfCheck
-from pytest_loadperf.records import RunRecord
+from pytest_loadperf.records import Acceptance, RunRecord
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +138,27 @@ class TestLoads:
         text = page(records.run(0, [records.load("rush_hour", *trials)])).text
         assert re.search(r"warm-up \(not measured\) 10 5s .*? 40% 300 MiB rush 60 at 20/s 15s .*? 40% 300 MiB", text)
 
+    def test_a_second_measurement_stands_below_the_first(self) -> None:
+        slow = replace(records.load(), again=(records.trial(slow=2, series=False),))
+        text = page(records.run(0, [slow])).text
+        assert re.search(r"Measured again, because it looked slower than before .*? rush 60 at 20/s 15s [\d,]+ ", text)
+        assert "Measured again" not in page(records.run(0, [records.load()])).text
+
     def test_a_service_that_could_not_be_sampled_shows_dashes(self) -> None:
         trial = records.trial()
         unseen = tuple(replace(stage, cpu_percent=math.nan, memory_bytes=0) for stage in trial.stages)
         text = page(records.run(0, [records.load("rush_hour", replace(trial, stages=unseen))])).text
         assert re.search(r"rush 60 at 20/s 15s [^–]* ms – – peak", text)
+
+    def test_an_accepted_change_is_told_with_its_reason(self) -> None:
+        load = records.load()
+        accepted = Acceptance(
+            "a1", "2026-09-01T09:00:00+00:00", "encryption", (load.key,), "r1", "2026-09-01T08:00:00+00:00"
+        )
+        told = "A change was accepted as the new normal on 2026-09-01 09:00 UTC, from run r1 on: encryption"
+        assert told in page(replace(records.run(0, [load]), accepted=(accepted,))).text
+        elsewhere = replace(accepted, loads=("other",))
+        assert told not in page(replace(records.run(0, [load]), accepted=(elsewhere,))).text
 
     def test_a_load_that_was_stopped_says_why(self) -> None:
         text = page(records.run(0, [replace(records.load(), aborted="failure rate 80% for 5 s")])).text

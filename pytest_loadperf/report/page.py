@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_loadperf.judge.doubts import Doubt, doubts
 from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, stages_of
@@ -92,11 +92,12 @@ class LoadPart:
     @property
     def stages(self) -> list[StagePart]:
         """Each stage with its numbers over all trials."""
-        found = ((stages_of(self.record, name), summary) for name, summary in self.result.stages.items())
-        return [
-            StagePart(records[0], summary, cpu_percent_of(records), memory_bytes_of(records))
-            for records, summary in found
-        ]
+        return _stage_parts(self.record)
+
+    @property
+    def again(self) -> list[StagePart]:
+        """The stages of the second measurement, where there was a suspicion."""
+        return _stage_parts(replace(self.record, trials=self.record.again))
 
     @property
     def doubts(self) -> list[Doubt]:
@@ -192,6 +193,13 @@ def _load_part(run: RunRecord, history: Sequence[RunRecord], load: LoadRecord, n
         distribution=distribution(result, trends[0][1].baseline),
         accepted=tuple(each for each in run.accepted if load.key in each.loads),
     )
+
+
+def _stage_parts(load: LoadRecord) -> list[StagePart]:
+    found = ((stages_of(load, name), summary) for name, summary in LoadResult.of(load).stages.items())
+    return [
+        StagePart(records[0], summary, cpu_percent_of(records), memory_bytes_of(records)) for records, summary in found
+    ]
 
 
 def _trial_parts(result: LoadResult) -> tuple[TrialPart, ...]:
