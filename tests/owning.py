@@ -1,4 +1,7 @@
-"""Starts a service as pytest would, and stays until it is killed: `python owning.py docker|process|FILE.yml [keep]`."""
+"""Starts a service as pytest would, and stays until it is killed.
+
+`python owning.py docker|process|FILE.yml [keep] [paused]`.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ def say(line: str) -> None:
 
 if __name__ == "__main__":
     with start(asked(sys.argv[1]), keep="keep" in sys.argv, say=say) as service:
+        if "paused" in sys.argv:
+            service.pause()
         sys.stdout.write(f"{service.url}\n")
         sys.stdout.flush()
         signal.pause()

@@ -62,6 +62,20 @@ def test_it_serves_on_the_loopback_alone_and_is_gone_at_the_end(engine: Engine) 
     assert of_this_process(engine) == []
 
 
+def test_one_that_is_paused_lives_but_uses_no_cpu_and_is_gone_at_the_end(engine: Engine) -> None:
+    with start(spec("burn"), say=print) as service:
+        (container,) = of_this_process(engine)
+        service.pause()
+        container.reload()
+        assert container.status == "paused"
+        service.check()
+        service.resume()
+        service.resume()  # is harmless
+        assert told(service.url)
+        service.pause()
+    assert of_this_process(engine) == []
+
+
 def test_the_record_says_what_ran_and_how_soon_it_was_ready(engine: Engine) -> None:
     with start(spec(cpus=0.5, memory="128m"), say=print) as service:
         record = service.record

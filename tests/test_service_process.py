@@ -111,6 +111,52 @@ def test_a_killed_pytest_leaves_nothing_running() -> None:
     assert len(pids) >= 4  # the two strays, the keeper, the command
 
 
+def test_one_that_is_paused_uses_no_cpu_until_it_is_resumed() -> None:
+    with start(spec("burn"), say=print) as service:
+        assert isinstance(service, ProcessService)
+        burner = psutil.Process(service.pid)
+        service.pause()
+        before = sum(burner.cpu_times()[:2])
+        service.check()
+        time.sleep(0.3)
+        assert sum(burner.cpu_times()[:2]) == before
+        service.resume()
+        service.resume()  # is harmless
+        assert told(service.url)
+        assert soon(lambda: sum(burner.cpu_times()[:2]) > before)
+
+
+def test_one_that_is_paused_still_ends_gracefully(tmp_path: Path) -> None:
+    trap = "trap 'echo bye > said; exit' TERM; python -m http.server --bind 127.0.0.1 $PORT & wait"
+    with start(spec(command=["sh", "-c", trap], cwd=tmp_path), say=print) as service:
+        service.pause()
+        began = time.monotonic()
+
+    assert (tmp_path / "said").read_text() == "bye\n"
+    assert time.monotonic() - began < 4  # the keeper kills after 5 s
+
+
+def test_a_dead_one_can_not_be_paused() -> None:
+    with start(spec(), say=print) as service:
+        assert isinstance(service, ProcessService)
+        os.kill(service.pid, signal.SIGKILL)
+        with pytest.raises(ServiceError, match=r"ended with exit code 137 \(SIGKILL\)"):
+            checked(service)
+        with pytest.raises(ServiceError, match=r"ended with exit code 137 \(SIGKILL\)"):
+            service.pause()
+
+
+def test_a_killed_pytest_leaves_nothing_running_of_one_that_is_paused() -> None:
+    with owner_of("process", "paused") as (owner, _):
+        pids = [child.pid for child in psutil.Process(owner.pid).children(recursive=True)]
+        assert [pid for pid in pids if psutil.Process(pid).status() == psutil.STATUS_STOPPED]
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+
+        assert soon(lambda: all(gone(pid) for pid in pids))
+    assert len(pids) >= 3
+
+
 def test_a_fork_that_holds_the_leash_does_not_keep_the_service_alive() -> None:
     code = (
         "import os, sys, time; sys.path.insert(0, sys.argv[1]); import owning;"

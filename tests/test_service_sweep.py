@@ -52,6 +52,17 @@ def test_the_container_of_a_killed_run_is_removed_and_named(engine: Engine, said
 
 
 @pytest.mark.docker
+def test_a_paused_container_of_a_killed_run_is_removed_as_well(engine: Engine, said: list[str]) -> None:
+    with owner_of("docker", "paused") as (process, _):
+        (container,) = containers_of(engine, process.pid)
+        assert container.status == "paused"
+        killed(process)
+        assert container.name in sweep(engine.client, said.append)
+
+    assert containers_of(engine, process.pid) == []
+
+
+@pytest.mark.docker
 def test_the_next_start_sweeps_before_its_own_container(engine: Engine) -> None:
     with owner_of("docker") as (process, _):
         killed(process)

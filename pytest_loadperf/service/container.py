@@ -78,6 +78,20 @@ class ContainerService(RunningService):
         """Samples of each container, at the engine's beat."""
         return sampled(self._meters, began, _LOOK_EVERY_S)
 
+    def pause(self) -> None:
+        """Freeze the containers."""
+        for container in self._containers:
+            with in_words(f"pausing the container {container.name}"):
+                container.pause()
+
+    def resume(self) -> None:
+        """Let those go on that are frozen."""
+        for container in self._containers:
+            with in_words(f"resuming the container {container.name}"):
+                container.reload()
+                if container.attrs["State"]["Paused"]:
+                    container.unpause()
+
     @contextmanager
     def watched(self, api: APIClient) -> Iterator[None]:
         """From now on it is ready: its use is measured, and a restart counts as its end."""

@@ -46,6 +46,7 @@ class Kept:
         if not self._ended():
             end = time.monotonic() + _GRACE_S
             living = self._signal(signal.SIGTERM)
+            self._signal(signal.SIGCONT)  # one that was paused hears of nothing else
             while living and time.monotonic() < end:
                 time.sleep(0.01)
                 self._ended()

@@ -52,6 +52,19 @@ class ProcessService(RunningService):
         """The last lines that the command and its children wrote to their standard output and error."""
         return _tail(self._log, lines, self.secrets)
 
+    def pause(self) -> None:
+        """Stop the command and its children, those excepted that have left its process group."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        self.check()  # else the number might be another group's by now
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Samples of the command and its children together."""
         return sampled([SessionMeter(self.pid)], began)

@@ -39,6 +39,12 @@ class RunningService(ABC):
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Adds a Sample per replica and second to the list; `began` is the load's begin by `time.monotonic()`."""
 
+    def pause(self) -> None:  # noqa: B027 # where there is nothing to hold, it goes on
+        """Let it have no CPU until it is resumed."""
+
+    def resume(self) -> None:  # noqa: B027
+        """Let it go on; harmless where it was not paused."""
+
     def wait_ready(self, ready: str, timeout_s: float, started: float, advice: str = "") -> None:
         """Wait until every replica answers, `timeout_s` at most for each, and record how long it took all."""
         for replica in range(len(self.urls)):
