@@ -33,6 +33,13 @@ class LoadRecord:
     aborted: str | None = None  # why the load was stopped early
     faults: tuple[str, ...] = ()  # why it is not the load that was asked for
     again: tuple[Trial, ...] = ()  # a second measurement, which confirms a suspicion or does not; no part of a baseline
+    against: tuple[Trial, ...] = ()  # side by side: the baseline's half of each pair, whose other one is in `trials`
+    against_name: str = ""  # "git:main (ab12cd3)", or an image
+
+    @property
+    def against_short(self) -> str:
+        """The baseline without its commit: 'git:main'."""
+        return self.against_name.partition(" ")[0]
 
 
 Status = Literal["ok", "broken", "regressed", "improved", "no_baseline", "inconclusive"]
@@ -40,17 +47,18 @@ Status = Literal["ok", "broken", "regressed", "improved", "no_baseline", "inconc
 
 @dataclass(frozen=True)
 class Change:
-    """How a series stands against its comparable runs; values in the metric's base unit."""
+    """How a series stands against its comparable runs, or the build beside it; values in the metric's base unit."""
 
     series: str  # "p95[GET /search]@rush"
     observed: float
-    centre: float  # where the comparable runs stand
-    low: float  # the band in which 95 of 100 runs were expected
+    centre: float  # where the comparable runs stand, or the baseline's own number
+    low: float  # the band in which 95 of 100 runs were expected; side by side: the interval of `paired`
     high: float
     visible: float  # from which value on a run would have been suspect
-    runs: int  # that tell how much runs differ
+    runs: int  # that tell how much runs differ; side by side: pairs
     suspect: bool = False  # worse than chance explains
     again: float = float("nan")  # the second measurement of a suspect
+    paired: float = float("nan")  # side by side: the baseline's number, changed as much as the pairs differ
 
 
 @dataclass(frozen=True)

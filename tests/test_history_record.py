@@ -79,7 +79,7 @@ TRIALS = some(
 )
 SERVICES = some(ServiceRecord, kind=st.sampled_from(["docker", "compose", "process", "url"]))
 LOADS = st.lists(
-    some(LoadRecord, service=SERVICES, trials=few(TRIALS), again=few(TRIALS, 1)),
+    some(LoadRecord, service=SERVICES, trials=few(TRIALS), again=few(TRIALS, 1), against=few(TRIALS, 1)),
     max_size=2,
     unique_by=lambda made: made.key,
 )

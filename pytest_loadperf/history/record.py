@@ -114,7 +114,7 @@ def _columns(kind: type[Any], rows: Sequence[Any]) -> dict[str, list[Any]]:
 def _histograms(plain: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """Where every histogram of a plain record stands: what holds it, and under which name."""
     for load in plain["loads"]:
-        for trial in (*load["trials"], *load.get("again", ())):
+        for trial in (*load["trials"], *load.get("again", ()), *load.get("against", ())):
             for stage in trial["stages"]:
                 summary, arrivals = stage["summary"], stage.get("arrivals") or {}
                 of_requests = [(held, "histogram") for held in (summary, *summary.get("endpoints", {}).values())]

@@ -37,7 +37,9 @@ def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
     found = []
     several = len(load.trials) > 1
     numbered = [(f"trial {number}: " if several else "", trial) for number, trial in enumerate(load.trials, 1)]
-    for where, trial in (*numbered, *(("measured again: ", trial) for trial in load.again)):
+    others = [("measured again: ", trial) for trial in load.again]
+    others += [(f"{load.against_name}, trial {number}: ", trial) for number, trial in enumerate(load.against, 1)]
+    for where, trial in (*numbered, *others):
         of_stages = (_of_stage(record) for record in stages_of(replace(load, trials=(trial,)), stage))
         for doubt in chain(map(_lost, trial.generator.lost_workers), _unseen(trial.generator), *of_stages):
             found.append(replace(doubt, text=where + doubt.text))

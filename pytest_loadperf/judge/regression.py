@@ -8,14 +8,13 @@ from dataclasses import replace
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.limits import FromBaseline
 from pytest_loadperf.judge.metrics import Metric
-from pytest_loadperf.judge.rule import COUNT, RATIO, RUNS_NEEDED, SHARE, Scale, Standing
+from pytest_loadperf.judge.rule import RUNS_NEEDED, Scale, Standing, away, scale_of
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.records import Change, LoadRecord, Status, Verdict
 
-_SCALES = {"failure_rate": SHARE, "failures": COUNT}  # RATIO for all others
-_BLIND = 0.5  # of the centre: where only larger changes would be seen, a run that keeps its limit proves little
+BLIND = 0.5  # of the centre: where only larger changes would be seen, a run that keeps its limit proves little
 _Z = 1.96
 
 
@@ -24,14 +23,14 @@ def judge_change(
 ) -> Verdict:
     """The verdict on a limit that moves with the baseline."""
     metric, kind = threshold.metric, threshold.metric.kind
-    scale = _SCALES.get(metric.name, RATIO)
+    scale = scale_of(metric.name)
     observed = metric.value(load)
     comparable = baseline.of_series(str(metric), lambda earlier: scale.forward(metric.value(earlier)))
     if not comparable.loads:
         return replace(verdict, status="no_baseline", observed=kind.show(observed, 3), reason=comparable.why_empty)
     levels = [[metric.value(earlier) for _, earlier in level] for level in comparable.levels]
     worse = 1.0 if threshold.op.startswith("<") else -1.0
-    standing = Standing(levels, scale, worse=worse, own_error=_own_error(metric, load))
+    standing = Standing(levels, scale, worse=worse, own_error=own_error(metric, load))
     bound = limit.value(standing.centre, kind)
     change = _change(threshold, load, standing, bound)
     status, reason = _status(threshold, change, standing, bound, scale)
@@ -73,35 +72,28 @@ def _change(threshold: Threshold, load: LoadRecord, standing: Standing, bound: f
 def _status(threshold: Threshold, change: Change, standing: Standing, bound: float, scale: Scale) -> tuple[Status, str]:
     """What it comes to, and why."""
 
-    def away(value: float) -> str:
-        return _away(value, change.centre, scale)
+    def distance(value: float) -> str:
+        return away(value, change.centre, scale)
 
-    seen = f"{away(change.observed)}, {away(change.visible)} would be seen"
+    seen = f"{distance(change.observed)}, {distance(change.visible)} would be seen"
     if change.runs < RUNS_NEEDED:
-        return "no_baseline", f"{away(change.observed)}; a verdict needs {RUNS_NEEDED} comparable runs"
+        return "no_baseline", f"{distance(change.observed)}; a verdict needs {RUNS_NEEDED} comparable runs"
     if change.suspect and math.isnan(change.again):
-        return "inconclusive", f"{away(change.observed)}, but not measured again"
+        return "inconclusive", f"{distance(change.observed)}, but not measured again"
     if change.suspect:
-        both = f"{away(change.observed)}, measured again {away(change.again)}"
+        both = f"{distance(change.observed)}, measured again {distance(change.again)}"
         confirmed = not threshold.holds(change.again, bound) and standing.is_worse(change.again)
         return ("regressed", both) if confirmed else ("inconclusive", f"{both}: not confirmed")
     if not threshold.holds(change.observed, bound):
         return "inconclusive", f"{seen}: within what chance explains"
     if standing.is_better(change.observed):
         return "improved", seen
-    if scale.relative and abs(change.visible - change.centre) > _BLIND * change.centre:
+    if scale.relative and abs(change.visible - change.centre) > BLIND * change.centre:
         return "inconclusive", f"{seen}: runs differ too much"
     return "ok", seen
 
 
-def _away(value: float, centre: float, scale: Scale) -> str:
-    """How far a value is from the centre: '+12.3%', '+0.4 points' for a rate, '+3' for a count."""
-    if scale is SHARE:
-        return f"{(value - centre) * 100:+.2g} points"
-    return f"{value / centre - 1:+.1%}" if scale.relative else f"{value - centre:+g}"
-
-
-def _own_error(metric: Metric, load: LoadRecord) -> float:
+def own_error(metric: Metric, load: LoadRecord) -> float:
     """The standard error of this run's own number, on the metric's scale; 0 where it is not known."""
     summary = measured(load, metric.stage, metric.endpoint)
     if metric.name == "failure_rate":

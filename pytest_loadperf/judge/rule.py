@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pytest_loadperf.judge.statistics import Expected, expected
 
 RUNS_NEEDED = 5  # to tell how much runs differ; with fewer nobody is accused
-_UNLIKELY = 0.005  # how rarely chance alone may put a run that far out
-_BAND = 0.025  # of the runs are expected above the band that is drawn, and as many below it
+UNLIKELY = 0.005  # how rarely chance alone may put a run that far out
+BAND = 0.025  # of the runs are expected above the band that is drawn, and as many below it
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,19 @@ SHARE = Scale(
     lambda rate: math.asin(math.sqrt(rate)), lambda angle: math.sin(min(max(angle, 0.0), math.pi / 2)) ** 2, 0.03, 0.001
 )
 COUNT = Scale(math.sqrt, lambda root: max(root, 0.0) ** 2, 0.5, 1.0)
+_SCALES = {"failure_rate": SHARE, "failures": COUNT}
+
+
+def scale_of(metric: str) -> Scale:
+    """The scale of a metric by its name."""
+    return _SCALES.get(metric, RATIO)
+
+
+def away(value: float, centre: float, scale: Scale) -> str:
+    """How far a value is from the centre: '+12.3%', '+0.4 points' for a rate, '+3' for a count."""
+    if scale is SHARE:
+        return f"{(value - centre) * 100:+.2g} points"
+    return f"{value / centre - 1:+.1%}" if scale.relative else f"{value - centre:+g}"
 
 
 class Standing:
@@ -51,14 +64,14 @@ class Standing:
     @property
     def band(self) -> tuple[float, float]:
         """Between which values 95 of 100 runs were expected."""
-        reach = self._expected.reach(_BAND)
+        reach = self._expected.reach(BAND)
         return self._at(-reach), self._at(reach)
 
     @property
     def visible(self) -> float:
         """The first value for the worse that would stand out."""
         least = self.centre + self._worse * self._scale.step(self.centre)
-        value = self._at(self._worse * self._expected.reach(_UNLIKELY))
+        value = self._at(self._worse * self._expected.reach(UNLIKELY))
         return max(value, least) if self._worse > 0 else min(value, least)
 
     def is_worse(self, value: float) -> bool:
@@ -76,4 +89,4 @@ class Standing:
         if self.runs < RUNS_NEEDED or direction * (value - self.centre) < self._scale.step(self.centre):
             return False
         away = direction * (self._scale.forward(value) - self._expected.centre)
-        return self._expected.tail(self._expected.centre + away) < _UNLIKELY
+        return self._expected.tail(self._expected.centre + away) < UNLIKELY

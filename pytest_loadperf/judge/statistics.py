@@ -62,7 +62,13 @@ def expected(levels: Sequence[Sequence[float]], prior: float, own_error: float =
     a few runs that happen to agree promise too much, and it is not below the error of the run that is judged.
     """
     last = levels[-1]
+    spread, freedom = spread_within(levels, prior)
+    spread = max(spread, own_error)
+    return Expected(median(last), spread * math.sqrt(1 + 1 / len(last)), freedom)
+
+
+def spread_within(levels: Sequence[Sequence[float]], prior: float) -> tuple[float, float]:
+    """The standard deviation within all levels, drawn towards `prior`, and its degrees of freedom."""
     squares = sum((value - fmean(level)) ** 2 for level in levels for value in level)
     freedom = sum(len(level) - 1 for level in levels) + _PRIOR_WEIGHT
-    spread = max(math.sqrt((squares + _PRIOR_WEIGHT * prior**2) / freedom), own_error)
-    return Expected(median(last), spread * math.sqrt(1 + 1 / len(last)), freedom)
+    return math.sqrt((squares + _PRIOR_WEIGHT * prior**2) / freedom), freedom

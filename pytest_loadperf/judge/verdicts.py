@@ -10,6 +10,7 @@ from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts, in_doubt, tail_doubts
 from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.paired import judge_paired
 from pytest_loadperf.judge.regression import judge_change
 from pytest_loadperf.judge.statistics import failure_rate_bound, requests_needed
 from pytest_loadperf.judge.thresholds import Threshold
@@ -20,10 +21,9 @@ from pytest_loadperf.quantity import show_ms, show_rate_percent
 from pytest_loadperf.records import LoadRecord, Verdict
 
 # The least that the rule calls a change at all.
-_ADVISED = (
-    ("p95", Tolerance(percent=Decimal(5))),
-    ("failure_rate", Tolerance(amount=Quantity(Decimal("0.1"), "%"))),
-)
+_LATENCY = Tolerance(percent=Decimal(5))
+_LATENCY_BESIDE = Tolerance(percent=Decimal(2))  # side by side
+_FAILURES = Tolerance(amount=Quantity(Decimal("0.1"), "%"))
 
 
 def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, test: str) -> Verdict:
@@ -44,10 +44,13 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
     if math.isnan(observed):
         return replace(verdict, reason=metric.why_missing(load))
     if isinstance(limit, FromBaseline):
-        verdict = judge_change(verdict, threshold, limit, load, baseline or Baseline())
+        if load.against_name:
+            verdict = judge_paired(verdict, threshold, limit, load)
+        else:
+            verdict = judge_change(verdict, threshold, limit, load, baseline or Baseline())
     else:
         verdict = _judge_absolute(verdict, threshold, limit.value(metric.kind), observed, load)
-    found = doubts(load, metric.stage)
+    found = doubts(load if threshold.relative else replace(load, against=()), metric.stage)
     if verdict.breach and not found and threshold.excusable and metric.tail is not None:
         found = tail_doubts(load, metric.stage, metric.tail)
     return in_doubt(verdict, found, threshold.excusable)
@@ -55,11 +58,12 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
 
 def advised(load: LoadRecord) -> list[Threshold]:
     """What is judged although nobody asked: whether any stage got slower, or fails more often, than it did."""
+    advice = (("p95", _LATENCY_BESIDE if load.against_name else _LATENCY), ("failure_rate", _FAILURES))
     stages = dict.fromkeys(record.stage.name for record in stages_of(load) if record.summary.requests)
     return [
         Threshold(Metric(name, stage=stage if len(stages) > 1 else None), "<", FromBaseline("+", tolerance))
         for stage in stages
-        for name, tolerance in _ADVISED
+        for name, tolerance in advice
     ]
 
 

@@ -1,0 +1,172 @@
+"""Whether a build is slower than the one it was measured beside: no history is asked, and the machine cancels out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from pytest_loadperf.judge.limits import FromBaseline
+from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.regression import BLIND, own_error
+from pytest_loadperf.judge.rule import BAND, COUNT, UNLIKELY, Scale, away, scale_of
+from pytest_loadperf.judge.statistics import Expected, spread_within
+from pytest_loadperf.judge.thresholds import Threshold
+from pytest_loadperf.measure.summary import measured
+from pytest_loadperf.model import Trial
+from pytest_loadperf.quantity import show_rate_percent
+from pytest_loadperf.records import Change, LoadRecord, Status, Verdict
+
+PAIRS_NEEDED = 2
+_LEAST = 0.02  # what counts as a change at all, as a part of the baseline
+# How much the two of a pair differ, before any was seen. Pairs of one machine differ by 1 to 8 %; in simulations of
+# 5 pairs a prior of 2 % accuses 6 of 1,000 unchanged builds where they differ by 3 %, and 16 where they differ by 5 %;
+# this one none, and 3.
+_PRIOR = 0.04
+_FAILS_MORE = 0.01  # of the requests
+
+
+class Pairs:
+    """The differences between the two of each pair, on a scale: where they stand, and which would stand out."""
+
+    def __init__(
+        self, pairs: Sequence[tuple[float, float]], scale: Scale, *, worse: float = 1.0, own_error: float = 0.0
+    ) -> None:
+        """By the values of candidate and baseline; a pair without one of them does not count.
+
+        `worse` is 1 where larger is worse, else -1; `own_error` is that of one pair.
+        """
+        differences = [scale.forward(candidate) - scale.forward(baseline) for candidate, baseline in pairs]
+        known = [difference for difference in differences if math.isfinite(difference)]
+        self.count = len(known)
+        self._worse = worse
+        if known:
+            spread, freedom = spread_within([known], _PRIOR if scale.relative else scale.prior)
+            self.mean = fmean(known)
+            self._chance = Expected(0.0, max(spread, own_error) / math.sqrt(len(known)), freedom)
+
+    @property
+    def reach(self) -> float:
+        """How far the true difference may lie from the mean, 95 times of 100."""
+        return self._chance.reach(BAND)
+
+    @property
+    def visible(self) -> float:
+        """The mean for the worse that chance alone would hardly make."""
+        return self._worse * self._chance.reach(UNLIKELY)
+
+    def is_worse(self) -> bool:
+        """Whether chance alone would hardly make the baseline seem so much better."""
+        return self._chance.tail(self._worse * self.mean) < UNLIKELY
+
+    def is_better(self) -> bool:
+        """The other way round."""
+        return self._chance.tail(-self._worse * self.mean) < UNLIKELY
+
+
+def judge_paired(verdict: Verdict, threshold: Threshold, limit: FromBaseline, load: LoadRecord) -> Verdict:
+    """The verdict on a limit that moves with the baseline, by the build that was measured beside."""
+    metric, kind = threshold.metric, threshold.metric.kind
+    beside = replace(load, trials=load.against)
+    pairs = _pairs(threshold, load)
+    observed, centre = metric.value(load), metric.value(beside)
+    seen = replace(verdict, baseline=f"side by side with {load.against_name}, {pairs.count} pairs")
+    if pairs.count < PAIRS_NEEDED or math.isnan(centre):
+        why = f"only {pairs.count} of the pairs can be compared; a verdict needs {PAIRS_NEEDED}"
+        if math.isnan(centre):
+            why = f"{load.against_name}: {metric.why_missing(replace(beside, aborted=None))}"
+        return replace(seen, status="inconclusive", observed=kind.show(observed, 3), reason=why)
+    scale = scale_of(metric.name)
+    change = _change(metric, pairs, scale, observed, centre)
+    bound = limit.value(centre, kind)
+    shown, shown_bound = kind.shown(observed, bound)
+    (shown_centre,) = kind.shown(centre)
+    status, reason = _status(threshold, pairs, change, bound, scale)
+    if why := _no_measure(metric, load, beside):
+        status, reason = "inconclusive", f"{reason}: {why}"
+    return replace(
+        seen,
+        status=status,
+        observed=shown,
+        limit=f"{threshold.op} {shown_bound} ({limit.around(shown_centre)})",
+        reason=reason,
+        change=change,
+    )
+
+
+def _pairs(threshold: Threshold, load: LoadRecord) -> Pairs:
+    metric, scale = threshold.metric, scale_of(threshold.metric.name)
+
+    def of(trial: Trial) -> LoadRecord:
+        return replace(load, trials=(trial,))
+
+    both = [(of(candidate), of(baseline)) for candidate, baseline in zip(load.trials, load.against, strict=False)]
+    values = [(metric.value(candidate), metric.value(baseline)) for candidate, baseline in both]
+    whole = [pair for pair, each in zip(both, values, strict=True) if not any(map(math.isnan, each))]
+    squares = [own_error(metric, candidate) ** 2 + own_error(metric, baseline) ** 2 for candidate, baseline in whole]
+    worse = 1.0 if threshold.op.startswith("<") else -1.0
+    return Pairs(values, scale, worse=worse, own_error=math.sqrt(fmean(squares)) if squares else 0.0)
+
+
+def _change(metric: Metric, pairs: Pairs, scale: Scale, observed: float, centre: float) -> Change:
+    """How the candidate stands to the baseline; the numbers of both are of all their trials together."""
+    # The count of all pairs is their sum, whose root grows with theirs.
+    grown = math.sqrt(pairs.count) if scale is COUNT else 1.0
+
+    def at(difference: float) -> float:
+        return scale.back(scale.forward(centre) + grown * difference)
+
+    return Change(
+        series=str(metric),
+        observed=observed,
+        centre=centre,
+        low=at(pairs.mean - pairs.reach),
+        high=at(pairs.mean + pairs.reach),
+        visible=_at_least(at(pairs.visible), centre, scale, pairs.visible),
+        runs=pairs.count,
+        paired=at(pairs.mean),
+    )
+
+
+def _at_least(value: float, centre: float, scale: Scale, direction: float) -> float:
+    step = _step(centre, scale)
+    return max(value, centre + step) if direction > 0 else min(value, centre - step)
+
+
+def _step(centre: float, scale: Scale) -> float:
+    """The smallest change that counts, in the metric's own unit."""
+    return centre * _LEAST if scale.relative else scale.least
+
+
+def _status(threshold: Threshold, pairs: Pairs, change: Change, bound: float, scale: Scale) -> tuple[Status, str]:
+    """What it comes to, and why."""
+
+    def distance(value: float) -> str:
+        return away(value, change.centre, scale)
+
+    between = f"{distance(change.low)} to {distance(change.high)}"
+    seen = f"{distance(change.paired)} ({between}), {distance(change.visible)} would be seen"
+    # Of all requests together, as both are shown, and pair by pair, as chance is judged: where these disagree about the
+    # limit, it is chance that decides.
+    holds = [threshold.holds(value, bound) for value in (change.observed, change.paired)]
+    counts = abs(change.paired - change.centre) >= _step(change.centre, scale)
+    if not any(holds) and counts and pairs.is_worse():
+        return "regressed", seen
+    if not all(holds):
+        return "inconclusive", f"{seen}: within what chance explains"
+    if counts and pairs.is_better():
+        return "improved", seen
+    if scale.relative and abs(change.visible - change.centre) > BLIND * change.centre:
+        return "inconclusive", f"{seen}: pairs differ too much"
+    return "ok", seen
+
+
+def _no_measure(metric: Metric, load: LoadRecord, beside: LoadRecord) -> str:
+    """Why the baseline is none, for a number that its failures bend: errors are fast, or slow, but no answers."""
+    if metric.of_service or metric.name in ("failures", "failure_rate"):
+        return ""
+    ours, theirs = (measured(each, metric.stage, metric.endpoint).failure_rate for each in (load, beside))
+    if not theirs > ours + _FAILS_MORE:
+        return ""
+    return f"{load.against_name} failed more, {show_rate_percent(theirs)} to {show_rate_percent(ours)}"

@@ -1,0 +1,171 @@
+"""Two builds side by side: what is called slower, and what is not."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from records import load as made_load
+from records import window
+
+from pytest_loadperf.judge.baseline import Baseline
+from pytest_loadperf.judge.doubts import doubts
+from pytest_loadperf.judge.paired import Pairs
+from pytest_loadperf.judge.rule import RATIO
+from pytest_loadperf.judge.thresholds import parse
+from pytest_loadperf.judge.verdicts import advised, judge
+from pytest_loadperf.measure.summary import summarise
+from pytest_loadperf.model import GeneratorRecord, SelfCheck, StageRecord, Trial
+from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import LoadRecord, Verdict
+
+STEADY = [200.0, 201.0, 199.0, 200.0, 200.0]
+REQUESTS = 400
+
+
+def trial(mean_ms: float, failures: int = 0, endpoint: str = "/", check: SelfCheck | None = None) -> Trial:
+    """One stage in which every request took so long."""
+    whole = summarise([window(0, 0, "GET", endpoint, 5, [mean_ms] * REQUESTS)], 10.0)
+    stage = StageRecord(Stage("rush", users=5, duration="10s"), 0.0, replace(whole, failures=failures), users=5)
+    stage = stage if check is None else replace(stage, generator=check)
+    return Trial("2026-11-19T10:00:00+00:00", (stage,), GeneratorRecord(REQUESTS))
+
+
+def pairs(ours: list[Trial], theirs: list[Trial]) -> LoadRecord:
+    return replace(made_load("rush_hour", *ours), against=tuple(theirs), against_name="git:main (ab12cd3)")
+
+
+def times(ours: list[float], theirs: list[float]) -> LoadRecord:
+    return pairs([*map(trial, ours)], [*map(trial, theirs)])
+
+
+def failing(ours: list[int], theirs: list[int]) -> LoadRecord:
+    return pairs([trial(200, count) for count in ours], [trial(200, count) for count in theirs])
+
+
+def seen(text: str, load: LoadRecord) -> Verdict:
+    return judge(parse(text), load, Baseline(), "test_rush_hour")
+
+
+def test_a_slower_build_has_regressed_and_the_line_says_by_how_much() -> None:
+    verdict = seen("p95 < baseline + 5%", times([224, 223, 225, 222, 224], STEADY))
+    assert (verdict.status, verdict.breach) == ("regressed", True)
+    assert (verdict.observed, verdict.limit) == ("225 ms", "< 211 ms (201 ms + 5%)")
+    assert verdict.reason == "+11.8% (+8.7% to +15.0%), +4.3% would be seen"
+    assert verdict.baseline == "side by side with git:main (ab12cd3), 5 pairs"
+    assert verdict.change is not None
+    assert (verdict.change.series, verdict.change.runs, verdict.change.suspect) == ("p95", 5, False)
+    assert verdict.change.low < verdict.change.paired < verdict.change.high
+
+
+@pytest.mark.parametrize(
+    ("text", "ours", "status"),
+    [
+        ("mean < baseline + 10%", 1.0, "ok"),
+        ("mean < baseline + 10%", 1.095, "ok"),
+        ("mean < baseline + 10%", 1.105, "regressed"),
+        ("mean < baseline + 2%", 1.05, "regressed"),
+        ("mean < baseline", 1.015, "inconclusive"),  # below what counts as a change
+        ("mean < baseline + 10%", 0.9, "improved"),
+        ("rps > baseline - 5%", 1.0, "ok"),
+        ("mean > baseline - 5%", 0.9, "regressed"),
+        ("mean > baseline - 5%", 1.1, "improved"),
+    ],
+)
+def test_a_steady_change_is_judged_by_its_limit(text: str, ours: float, status: str) -> None:
+    assert seen(text, times([each * ours for each in STEADY], STEADY)).status == status
+
+
+def test_what_is_seen_in_the_sums_but_not_pair_by_pair_is_chance() -> None:
+    verdict = seen("mean < baseline + 5%", times([200, 200, 300, 200, 200], STEADY))
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.endswith("would be seen: within what chance explains")
+
+
+def test_pairs_that_differ_wildly_tell_nothing() -> None:
+    verdict = seen("mean < baseline + 10%", times([100, 300, 90, 310, 100], STEADY))
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.endswith("would be seen: pairs differ too much")
+
+
+def test_fewer_than_two_whole_pairs_are_no_verdict() -> None:
+    verdict = seen("mean < baseline + 10%", times([400, 400], [200]))
+    assert (verdict.status, verdict.reason) == (
+        "inconclusive",
+        "only 1 of the pairs can be compared; a verdict needs 2",
+    )
+
+
+def test_an_endpoint_that_the_baseline_lacks_is_no_verdict() -> None:
+    load = pairs([trial(200, endpoint="/new")] * 3, [trial(200)] * 3)
+    verdict = seen("p95[/new] < baseline + 10%", load)
+    assert (verdict.status, verdict.observed) == ("inconclusive", "200 ms")
+    assert verdict.reason == "git:main (ab12cd3): no request to '/new'; endpoints: GET /"
+
+
+def test_latencies_of_a_baseline_that_fails_more_are_no_measure() -> None:
+    load = pairs([trial(300)] * 3, [trial(200, failures=100)] * 3)
+    verdict = seen("mean < baseline + 10%", load)
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.endswith("would be seen: git:main (ab12cd3) failed more, 25% to 0%")
+    assert seen("failure_rate < baseline + 1%", load).status == "improved"
+
+
+@pytest.mark.parametrize(
+    ("text", "ours", "status", "reason"),
+    [
+        ("failure_rate < baseline + 0.1%", 0, "ok", "+0 points (+0 points to +"),
+        ("failure_rate < baseline + 0.1%", 20, "regressed", "+5 points (+"),
+        ("failure_rate < baseline + 10%", 20, "ok", "+5 points (+"),
+        ("failures < baseline", 20, "regressed", "+100 (+"),
+    ],
+)
+def test_failures_are_compared_in_points_and_counts(text: str, ours: int, status: str, reason: str) -> None:
+    verdict = seen(text, failing([ours] * 5, [0] * 5))
+    assert verdict.status == status
+    assert verdict.reason.startswith(reason)
+
+
+def test_two_per_cent_and_a_tenth_of_a_point_are_advised() -> None:
+    assert [str(each) for each in advised(times(STEADY, STEADY))] == [
+        "p95 < baseline + 2%",
+        "failure_rate < baseline + 0.1%",
+    ]
+
+
+def test_a_doubt_about_the_baseline_is_one_about_the_comparison_only() -> None:
+    saturated = SelfCheck(15, 9, 81.5, 12.0, 140.0, steal_percent=3.0, stalled_percent=0.0, others_percent=41.0)
+    load = pairs([trial(300)] * 3, [trial(200), trial(200, check=saturated), trial(200)])
+    (doubt,) = doubts(load)
+    assert doubt.text.startswith("git:main (ab12cd3), trial 2: stage 'rush': the generator was the bottleneck")
+    assert seen("p95 < baseline + 10%", load).status == "inconclusive"
+    assert seen("p95 < 500ms", load).status == "ok"
+
+
+def accused(chance: random.Random, change: float, differ: float, count: int = 5) -> bool:
+    """Whether a build that is slower by `change` is called so, where pairs differ by so much."""
+    ratios = [(1 + change) * math.exp(chance.gauss(0, differ)) for _ in range(count)]
+    found = Pairs([(ratio, 1.0) for ratio in ratios], RATIO)
+    return found.is_worse() and found.mean >= math.log(1.02)
+
+
+@pytest.mark.parametrize(("differ", "most"), [(0.01, 0), (0.03, 1), (0.05, 10), (0.08, 25)])
+def test_an_unchanged_build_is_hardly_ever_accused(differ: float, most: int) -> None:
+    chance = random.Random(4)
+    assert sum(accused(chance, 0.0, differ) for _ in range(1000)) <= most
+
+
+@pytest.mark.parametrize(
+    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 980), (0.2, 0.08, 5, 900), (0.05, 0.03, 10, 900)]
+)
+def test_a_slower_build_is_found(change: float, differ: float, count: int, least: int) -> None:
+    chance = random.Random(5)
+    assert sum(accused(chance, change, differ, count) for _ in range(1000)) >= least
+
+
+def test_few_requests_do_not_promise_more_than_they_can() -> None:
+    alike = [(1.1, 1.0)] * 5
+    assert Pairs(alike, RATIO).is_worse()
+    assert not Pairs(alike, RATIO, own_error=0.2).is_worse()
