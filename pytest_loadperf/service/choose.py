@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
-from pytest_loadperf.errors import ServiceError
-from pytest_loadperf.service.running import RunningService
+from pytest_loadperf.errors import ServiceError, UsageFault
+from pytest_loadperf.service.against import Against
+from pytest_loadperf.service.running import Counterpart, RunningService, named
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, LocalSpec, ProcessSpec, Spec, UrlSpec
 from pytest_loadperf.settings import Backend
 
@@ -36,6 +37,37 @@ def start(
             yield _enter_fallback(stack, asked, fallback, "--loadperf-backend process", keep, say)
         else:
             yield _enter_docker(stack, asked, fallback if backend == "auto" else None, keep, say)
+
+
+@contextmanager
+def start_both(
+    spec: Spec,
+    against: Against,
+    *,
+    backend: Backend,
+    fallback: LocalSpec | None,
+    keep: bool,
+    say: Callable[[str], None],
+) -> Iterator[RunningService]:
+    """The service as `start` gives it, with the build to compare it with as its counterpart.
+
+    That one is gone at the end even if the other is kept. Raises UsageFault for what can't be measured side by side.
+    """
+    from pytest_loadperf.service.variant import variant
+
+    with variant(spec, against, say) as (other, name), ExitStack() as stack:
+        running = stack.enter_context(start(spec, backend=backend, fallback=fallback, keep=keep, say=say))
+        if (why := running.record.fallback_from) is not None:
+            raise UsageFault(
+                f"--loadperf-against {against}: {why}, and what runs instead of {spec.name} has no other build to be "
+                "measured beside. Start Docker, or run without --loadperf-against"
+            )
+        say(f"loadperf: starting the baseline, {name}")
+        with named(name):
+            baseline = stack.enter_context(start(other, backend=backend, say=say))
+        baseline.pause()
+        running.counterpart = Counterpart(name, baseline)
+        yield running
 
 
 def _enter_local(stack: ExitStack, spec: LocalSpec, keep: bool, say: Callable[[str], None]) -> RunningService:

@@ -30,7 +30,8 @@ def image_for(spec: DockerSpec, client: DockerClient, say: Callable[[str], None]
     if spec.build is None:
         yield _found(spec, client, say)
         return
-    tag = stable_tag(spec.build, spec.dockerfile or "", spec.target or "")
+    place = (spec.build,) if spec.beside is None else (spec.beside, "beside")  # a worktree's own is new every time
+    tag = stable_tag(*place, spec.dockerfile or "", spec.target or "")
     with tidied(client, tag) as stale:
         built = _built(spec, spec.build, tag, client, say)
         stale.append(built.id or "")  # a build of the same folder elsewhere may take the tag

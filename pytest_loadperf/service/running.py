@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
-from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.errors import LoadperfError, ServiceError
 from pytest_loadperf.model import Sample
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service.ready import NotReady, wait_ready
@@ -21,6 +21,7 @@ class RunningService(ABC):
     urls: tuple[str, ...]  # one per replica
     record: ServiceRecord
     secrets: Sequence[str] = ()  # what no text may show
+    counterpart: Counterpart | None = None  # what it is measured beside, where that was asked for
 
     @property
     def url(self) -> str:
@@ -58,6 +59,38 @@ class RunningService(ABC):
 
     def _address(self, replica: int, path: str) -> str:
         return self.urls[replica] + path  # of the moment: a container that was restarted has another port
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """The baseline beside a candidate; paused, but for its turns."""
+
+    name: str  # "git:main (ab12cd3)", or an image
+    service: RunningService
+
+    @contextmanager
+    def turn(self, candidate: RunningService) -> Iterator[RunningService]:
+        """It runs while the context lasts, and the candidate does not."""
+        candidate.pause()
+        try:
+            self.service.resume()
+            try:
+                yield self.service
+            finally:
+                with suppress(ServiceError):  # it has died, and whoever loads it tells of that
+                    self.service.pause()
+        finally:
+            candidate.resume()
+
+
+@contextmanager
+def named(baseline: str) -> Iterator[None]:
+    """What goes wrong with a baseline says whose it is, lest the candidate be looked into."""
+    try:
+        yield
+    except LoadperfError as error:
+        error.args = (f"the baseline {baseline}: {error}",)
+        raise
 
 
 def with_log(error: ServiceError, log: str) -> ServiceError:

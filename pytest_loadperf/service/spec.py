@@ -26,6 +26,7 @@ class DockerSpec:
     dockerfile: str | None = None  # within the folder; else Dockerfile
     target: str | None = None  # the stage of the Dockerfile to stop at
     build_args: Mapping[str, str] = field(default_factory=dict, repr=False)  # values may be secret
+    beside: Path | None = None  # the candidate's folder, of which `build` is another state
     port: int
     ready: str = "/"
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # likewise

@@ -1,0 +1,119 @@
+"""The code as it was at a git ref, checked out in a folder of its own for as long as a run needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.redact import redact
+from pytest_loadperf.service import owner
+
+_PREFIX = "loadperf-against-"
+_OWNER = "owner.json"
+_GITS_OWN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")  # set where git itself runs pytest, in a hook
+
+
+@dataclass(frozen=True)
+class Worktree:
+    """A repository, and beside it the same at another commit."""
+
+    top: Path  # of the repository
+    path: Path  # of the other state of it
+    sha: str
+
+    def counterpart(self, path: Path) -> Path:
+        """The same place in the other state; `path` is inside the repository."""
+        return self.path / path.relative_to(self.top)
+
+    def ignores(self, path: Path) -> bool:
+        """Whether git leaves the path alone, so that no commit has it: a virtual environment, a build's output."""
+        return _ran(self.top, "check-ignore", "--quiet", str(path)).returncode == 0
+
+
+@contextmanager
+def checked_out(folder: Path, ref: str, say: Callable[[str], None]) -> Iterator[Worktree]:
+    """The repository of `folder` at `ref`; gone when the context ends. Raises ServiceError.
+
+    What killed runs left of theirs is removed before.
+    """
+    top = _top(folder, ref)
+    sha = _commit(top, ref)
+    _sweep(top, say)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as place:
+        Path(place, _OWNER).write_text(json.dumps(owner.labels(keep=False)))
+        path = Path(place).resolve() / top.name  # a build is called after its folder
+        try:
+            # Hooks are for people: one that runs after a checkout may install, or fail.
+            add = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", str(path), sha)
+            _git(top, f"checking out git:{ref}", "Look whether `git worktree add` works there", *add)
+            yield Worktree(top, path, sha)
+        finally:
+            _remove(top, path)
+
+
+def _top(folder: Path, ref: str) -> Path:
+    advice = f"git:{ref} is a state of the repository that the service stands in: run in one, or give an image"
+    return Path(_git(folder, f"looking for the git repository of {folder}", advice, "rev-parse", "--show-toplevel"))
+
+
+def _commit(top: Path, ref: str) -> str:
+    done = _ran(top, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    if done.returncode:
+        raise ServiceError(
+            f"there is no git:{ref} in {top}. Correct --loadperf-against, or fetch it: a clone in CI often has one "
+            "commit only (with actions/checkout, give fetch-depth: 0)"
+        )
+    return done.stdout.strip()
+
+
+def _remove(top: Path, path: Path) -> None:
+    _ran(top, "worktree", "remove", "--force", "--force", str(path))
+    _ran(top, "worktree", "prune")  # where the folder has gone already, or never came to be
+
+
+def _sweep(top: Path, say: Callable[[str], None]) -> None:
+    """Remove the worktrees of runs that were killed before they could do it themselves."""
+    for line in _ran(top, "worktree", "list", "--porcelain").stdout.splitlines():
+        path = Path(line.removeprefix("worktree "))
+        if line.startswith("worktree ") and path.parent.name.startswith(_PREFIX):
+            with suppress(OSError, ValueError):
+                labels = json.loads((path.parent / _OWNER).read_text())
+                if owner.left_behind(labels):
+                    _remove(top, path)
+                    (path.parent / _OWNER).unlink()
+                    path.parent.rmdir()
+                    say(f"loadperf: removed {path} left behind by a run that was killed (pid {owner.pid_of(labels)})")
+
+
+def _git(folder: Path, doing: str, advice: str, *words: str) -> str:
+    """What git prints; ServiceError if it fails or is not there."""
+    try:
+        done = _ran(folder, *words)
+    except OSError as error:
+        raise ServiceError(
+            f"{doing} failed: git can't be run: {error.strerror}. Install it, or give an image"
+        ) from None
+    if done.returncode:
+        said = redact(done.stderr.strip().rpartition("\n")[2].removeprefix("fatal: ").rstrip("."))
+        raise ServiceError(f"{doing} failed: {said}. {advice}")
+    return done.stdout.strip()
+
+
+def _ran(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if name not in _GITS_OWN}
+    return subprocess.run(
+        ["git", "-C", str(folder), *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env={**env, "LC_ALL": "C"},
+        start_new_session=True,  # Ctrl-C is pytest's to handle
+    )
