@@ -13,6 +13,7 @@ import pytest
 from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import HistoryError, LoadperfError, ThresholdBroken, UsageFault
 from pytest_loadperf.history.memory import Memory
+from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.judge.verdicts import advised, judge
@@ -152,10 +153,11 @@ class Judging:
         for why in filter(None, (record.aborted, *record.faults)):
             yield Verdict(test, record.key, "the load runs as asked", "broken", why, "")
         mine = [threshold for threshold in thresholds if threshold.load is None or threshold.load in names]
-        baseline = self._memory.baseline(record)
+        baseline = Baseline() if record.against_name else self._memory.baseline(record)
         for threshold in mine:
             yield self._as_configured(judge(threshold, record, baseline, test))
-        if not self._settings.unjudged and (baseline.loads or self._settings.require_baseline):
+        comparable = record.against_name or baseline.loads
+        if not self._settings.unjudged and (comparable or self._settings.require_baseline):
             known = {threshold.metric for threshold in asked(item, names)}
             for threshold in advised(record):
                 if threshold.metric not in known:

@@ -17,24 +17,19 @@ from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
-from pytest_loadperf.judge.abort import abort_check
-from pytest_loadperf.judge.doubts import doubts
-from pytest_loadperf.judge.regression import is_suspect
 from pytest_loadperf.judge.thresholds import Threshold
-from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.loadspec import LoadSpec, ask
+from pytest_loadperf.measuring import Measuring
 from pytest_loadperf.model import Sample
-from pytest_loadperf.plan import Plan
 from pytest_loadperf.quiet import Quiet, host_lock
 from pytest_loadperf.records import LoadRecord, ServiceRecord, Verdict
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
-from pytest_loadperf.service.choose import start
-from pytest_loadperf.service.running import RunningService
+from pytest_loadperf.service.choose import start, start_both
+from pytest_loadperf.service.running import Counterpart, RunningService
 from pytest_loadperf.service.spec import LocalSpec, Spec, UrlSpec
 from pytest_loadperf.service.url import UrlService
 from pytest_loadperf.settings import LoadperfConfig
-from pytest_loadperf.trial import TrialRun
 
 THRESHOLDS = pytest.StashKey[tuple[Threshold, ...]]()  # of a test's markers
 _HIDDEN_FROM = 8  # characters; a shorter value of env= ("info", "/shop") is hidden in logs, but not in names
@@ -73,14 +68,26 @@ class Loading:
     @contextmanager
     def service(self, spec: Spec, fallback: LocalSpec | None) -> Iterator[RunningService]:
         """The running service of a service fixture."""
-        with start(
-            spec,
-            backend=self._settings.backend,
-            fallback=fallback,
-            url=self._settings.url,
-            keep=self._settings.keep_service,
-            say=self._progress.say,
-        ) as running:
+        settings = self._settings
+        if settings.against is not None:
+            starting = start_both(
+                spec,
+                settings.against,
+                backend=settings.backend,
+                fallback=fallback,
+                keep=settings.keep_service,
+                say=self._progress.say,
+            )
+        else:
+            starting = start(
+                spec,
+                backend=settings.backend,
+                fallback=fallback,
+                url=settings.url,
+                keep=settings.keep_service,
+                say=self._progress.say,
+            )
+        with starting as running:
             yield running
 
     def measure(self, spec: LoadSpec, service: object, request: pytest.FixtureRequest) -> LoadResult:
@@ -94,13 +101,16 @@ class Loading:
     def run(self, spec: LoadSpec, given: object, key: str, name: str, demands: Sequence[Threshold]) -> LoadResult:
         """Run a load: all its trials, one after the other, with no other load on this machine.
 
-        Where it looks slower than it was by these demands, or by what is judged anyway, it is run once more.
+        Where it looks slower than it was by these demands, or by what is judged anyway, it is run once more. Side by
+        side it is run in pairs instead.
         """
         service = _service_of(given)
+        counterpart = self._counterpart(service, name)
         guard = HostGuard(self._settings.allow_hosts)
         for url in service.urls:
             guard.check_url(url)
-        secrets = tuple(secret for secret in service.secrets if len(secret) >= _HIDDEN_FROM)
+        given_secrets = (*service.secrets, *(counterpart.service.secrets if counterpart else ()))
+        secrets = tuple(secret for secret in given_secrets if len(secret) >= _HIDDEN_FROM)
         self.secrets.update(secrets)
         if self._settings.calibrate:
             spec = replace(spec, trials=self._settings.calibrate)
@@ -108,46 +118,30 @@ class Loading:
         plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale, crew)
         with self._alone():
             shape = plan.shape.name if plan.shape else ""
-            fingerprint = self._memory.fingerprint(spec.plan.stages, shape, service.record, spec.user_names, crew)
+            pairs = self._settings.pairs if counterpart else None
+            fingerprint = self._memory.fingerprint(
+                spec.plan.stages, shape, service.record, spec.user_names, crew, pairs
+            )
             blank = LoadRecord(self._unused(key), name, service.record, (), fingerprint)
-            record = self._trials(blank, spec, plan, service)
-            if not self._settings.unjudged:
-                record = self._confirmed(record, spec, plan, service, demands)
+            measuring = Measuring(spec, plan, service, self._progress)
+            if counterpart is not None:
+                record = measuring.pairs(blank, counterpart, self._settings.pairs)
+            else:
+                record = measuring.trials(blank)
+                if not self._settings.unjudged:
+                    record = measuring.confirmed(record, self._memory, demands)
         self.outbox.loads.append(record)
         return LoadResult.of(record)
 
-    def _trials(self, record: LoadRecord, spec: LoadSpec, plan: Plan, service: RunningService) -> LoadRecord:
-        for number in range(1, spec.trials + 1):
-            title = f"{record.name} trial {number}/{spec.trials}" if spec.trials > 1 else record.name
-            with self._progress.load(title) as watcher:
-                run = TrialRun(plan, service, watcher, abort_check(spec.abort))
-                trial = run.run()
-            faults = tuple(dict.fromkeys((*record.faults, *run.faults)))
-            record = replace(record, trials=(*record.trials, trial), aborted=run.aborted, faults=faults)
-            if run.aborted:
-                break
-        return record
-
-    def _confirmed(
-        self, record: LoadRecord, spec: LoadSpec, plan: Plan, service: RunningService, demands: Sequence[Threshold]
-    ) -> LoadRecord:
-        """The record with a second measurement, where it looks slower than the runs before it."""
-        if record.aborted or record.faults or doubts(record):
-            return record
-        baseline = self._memory.baseline(record)
-        verdicts = {each: judge(each, record, baseline, "") for each in (*demands, *advised(record))}
-        suspects = {threshold: verdict for threshold, verdict in verdicts.items() if is_suspect(verdict)}
-        if not suspects:
-            return record
-        for verdict in suspects.values():
-            self._progress.say(
-                f"loadperf: {record.name}: {verdict.threshold}: {verdict.observed} seen, {verdict.limit} expected; "
-                "measuring again before accusing"
+    def _counterpart(self, service: RunningService, name: str) -> Counterpart | None:
+        """What the service is measured beside; UsageFault where that was asked for and can't be."""
+        if self._settings.against is not None and service.counterpart is None:
+            raise UsageFault(
+                f"--loadperf-against {self._settings.against}: the load {name} goes to {service.record.name}, which "
+                "this run did not start, so there is no other build of it. Give it a docker_service(…) or "
+                "process_service(…) fixture, or run its tests without --loadperf-against"
             )
-        last = max(_place(plan, threshold.metric.stage) for threshold in suspects)
-        blank = replace(record, name=f"{record.name} again", trials=())
-        again = self._trials(blank, spec, replace(plan, stages=plan.stages[: last + 1]), service)
-        return replace(record, again=tuple(replace(each, windows=(), samples=(), pulses=()) for each in again.trials))
+        return service.counterpart
 
     def _unused(self, key: str) -> str:
         """The key, with a number where this run has used it already: each load is a series of its own."""
@@ -255,12 +249,6 @@ class CallLoad:
         key, demands = f"{ungrouped(nodeid)}::{name}", asked(self._request.node, {name})
         results.append(self._loading.run(spec, running, key, name, demands))
         return results[-1]
-
-
-def _place(plan: Plan, stage: str | None) -> int:
-    """Where a stage stands in the plan; the last place for all stages together."""
-    names = [each.name for each in plan.stages]
-    return names.index(stage) if stage in names else len(names)
 
 
 def _variant(request: pytest.FixtureRequest) -> str:

@@ -30,6 +30,8 @@ def declare(parser: pytest.Parser) -> None:
     add("--loadperf-no-save", action="store_true", help="judge, but keep no record of this run")
     add("--loadperf-baseline", metavar="NAME", help="branch, tag or run id to compare with (default: default branch)")
     add("--loadperf-require-baseline", action="store_true", help="fail tests whose load has no five comparable runs")
+    add("--loadperf-against", metavar="BUILD", type=against, help="an image, or git:REF, to measure side by side")
+    add("--loadperf-pairs", metavar="N", type=pairs, help="how many times each, side by side (default: 5)")
     add(
         "--loadperf-fail-on",
         metavar="VERDICTS",
@@ -53,6 +55,8 @@ def declare(parser: pytest.Parser) -> None:
         ("backend", "where services run: auto, docker or process"),
         ("history", "directory or fsspec URL that keeps the runs"),
         ("baseline", "branch, tag or run id to compare with"),
+        ("against", "image, or git:REF, to measure side by side"),
+        ("pairs", "how many times each is measured, side by side"),
         ("fail_on", "verdicts that fail a test as well: regression, inconclusive, no_baseline"),
         ("workers", "in how many processes of this machine the users run"),
         ("master", "where to listen for workers from elsewhere"),
@@ -88,6 +92,25 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; expected a whole number from 1")
     return int(text)
+
+
+def pairs(text: str) -> int:
+    """A number of pairs: of one alone, chance could be told from nothing."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of pairs; expected a whole number from 2")
+    return int(text)
+
+
+def against(text: str) -> str:
+    """A build to measure side by side; still a text, which xdist can hand to its workers."""
+    from pytest_loadperf.errors import UsageFault  # only where the option is given
+    from pytest_loadperf.service.against import Against
+
+    try:
+        Against.parse(text)
+    except UsageFault as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
+    return text
 
 
 def address(text: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_loadperf import options
 from pytest_loadperf.plan import Crew
+from pytest_loadperf.service.against import Against
 
 T = TypeVar("T")
 Backend = Literal["auto", "docker", "process"]
@@ -29,6 +30,8 @@ class LoadperfConfig:
     save: bool = True
     baseline: str | None = None
     require_baseline: bool = False
+    against: Against | None = None  # what to measure side by side
+    pairs: int = 5
     fail_on: tuple[str, ...] = ()  # verdicts that would pass otherwise
     report: Path = Path(".loadperf/report.html")  # absolute, once read
     summary: Path | None = None
@@ -76,15 +79,23 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
     master, expect_workers = parsed("master", options.address), parsed("expect_workers", options.count) or 0
     if master is not None and not expect_workers:
         raise pytest.UsageError("--loadperf-master needs --loadperf-expect-workers N: how many workers to wait for")
+    against, url = parsed("against", options.against), config.getoption("loadperf_url")
+    if against is not None and url is not None:
+        raise pytest.UsageError(
+            f"--loadperf-against {against} and --loadperf-url {url} exclude each other: of a service that runs already "
+            "there is no other build to start"
+        )
     return LoadperfConfig(
         rootpath=config.rootpath,
         backend=backend,
-        url=config.getoption("loadperf_url"),
+        url=url,
         allow_hosts=(*config.getoption("loadperf_allow_host"), *config.getini("loadperf_allow_host")),
         history=given("history") or ".loadperf",
         save=not config.getoption("loadperf_no_save"),
         baseline=given("baseline"),
         require_baseline=config.getoption("loadperf_require_baseline"),
+        against=Against.parse(against) if against is not None else None,
+        pairs=parsed("pairs", options.pairs) or 5,
         fail_on=parsed("fail_on", options.fail_on) or (),
         report=config.rootpath / (given("report") or ".loadperf/report.html"),
         summary=config.rootpath / summary if summary else None,

@@ -64,9 +64,7 @@ def test_a_pattern_names_the_tests_whose_loads_it_is_about(pattern: str) -> None
 def test_what_is_about_nothing_is_refused_and_says_what_there_is() -> None:
     with pytest.raises(HistoryError, match=rf"^nothing had regressed in run {run(1).id}; name what to accept with"):
         acceptance(run(1), "reason", ())
-    with pytest.raises(
-        HistoryError, match=r"is called 'test_x'; its load tests: tests/test_search_perf.py"
-    ):
+    with pytest.raises(HistoryError, match=r"is called 'test_x'; its load tests: tests/test_search_perf.py"):
         acceptance(run(1), "reason", ("test_x",))
     with pytest.raises(HistoryError, match=r"^the reason is empty; say why the change is the new normal$"):
         acceptance(slower(1), "  ", ())

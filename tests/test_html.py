@@ -160,6 +160,15 @@ class TestLoads:
         elsewhere = replace(accepted, loads=("other",))
         assert told not in page(replace(records.run(0, [load]), accepted=(elsewhere,))).text
 
+    def test_pairs_side_by_side_stand_in_a_table_with_their_ratio(self) -> None:
+        ours, theirs = (tuple(records.trial(seed=seed, slow=slow) for seed in (1, 2)) for slow in (1.5, 1.0))
+        load = replace(records.load("rush_hour", *ours), against=theirs[:1], against_name="git:main (ab12cd3)")
+        text = page(records.run(0, [load])).text
+        assert (
+            "Side by side with git:main (ab12cd3), p95 of the measured stages Pair This build git:main Change" in text
+        )
+        assert re.search(r"Change 1 \d+ ms \d+ ms \+[45]\d\.\d% ", text)
+
     def test_a_load_that_was_stopped_says_why(self) -> None:
         text = page(records.run(0, [replace(records.load(), aborted="failure rate 80% for 5 s")])).text
         assert "✗ Stopped early: failure rate 80% for 5 s" in text

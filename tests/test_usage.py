@@ -109,6 +109,16 @@ def test_a_fallback_has_to_be_a_service(project: Project) -> None:
             ["--loadperf-master", "0.0.0.0"],
             "--loadperf-master needs --loadperf-expect-workers N: how many workers to wait for",
         ),
+        (["--loadperf-pairs", "1"], "'1' is no number of pairs; expected a whole number from 2"),
+        (
+            ["--loadperf-against", "git:"],
+            "'git:' is no build; expected an image such as 'app:1.4', or git:REF such as 'git:main'",
+        ),
+        (
+            ["--loadperf-against", "git:main", "--loadperf-url", "http://127.0.0.1:8000"],
+            "--loadperf-against git:main and --loadperf-url http://127.0.0.1:8000 exclude each other: of a service "
+            "that runs already there is no other build to start",
+        ),
         (["--loadperf-scale", "half"], "'half' is no scale; expected more than 0 and at most 1, such as 0.1"),
     ],
 )
@@ -123,6 +133,14 @@ def test_a_bad_ini_value_is_refused(project: Project) -> None:
     text = refused(project)
     assert "loadperf_backend in" in text
     assert "'podman' is no backend" in text
+
+
+def test_what_is_measured_side_by_side_may_stand_in_the_ini_file(project: Project) -> None:
+    (project.path / "pytest.ini").write_text("[pytest]\nloadperf_against = git:\nloadperf_pairs = 3\n")
+    project.module("test_it", RUSH)
+    assert "loadperf_against in" in refused(project)
+    (project.path / "pytest.ini").write_text("[pytest]\nloadperf_against = app:1\nloadperf_pairs = 1\n")
+    assert "loadperf_pairs in" in refused(project)
 
 
 def test_a_history_that_can_not_be_written_is_refused_before_the_load(project: Project) -> None:

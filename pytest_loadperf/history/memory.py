@@ -59,9 +59,11 @@ class Memory:
         service: ServiceRecord,
         users: tuple[str, ...],
         crew: Crew | None = None,
+        pairs: int | None = None,
     ) -> dict[str, str]:
-        """Which runs a load may be compared with."""
-        return environment.load_fingerprint(self.machine, self.versions, stages, shape, service, users, crew)
+        """Which runs a load may be compared with; one side by side, in so many pairs, not with ordinary ones."""
+        own = environment.load_fingerprint(self.machine, self.versions, stages, shape, service, users, crew)
+        return own if pairs is None else {**own, "against": f"{pairs} pairs"}
 
     def check(self) -> None:
         """Raise HistoryError, before anything is loaded, for a place that can't be written or an unknown baseline."""

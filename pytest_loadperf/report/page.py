@@ -54,6 +54,20 @@ class StagePart:
 
 
 @dataclass(frozen=True)
+class PairPart:
+    """One pair, side by side: p95 of all measured stages of each build."""
+
+    candidate_ms: float
+    baseline_ms: float
+
+    @property
+    def change(self) -> str:
+        """How much more the candidate's is; empty where one of both is missing."""
+        change = self.candidate_ms / self.baseline_ms - 1 if self.baseline_ms else math.nan
+        return "" if math.isnan(change) else f"{change:+.1%}"
+
+
+@dataclass(frozen=True)
 class TrendPart:
     """A load, or one of its endpoints, over the runs."""
 
@@ -98,6 +112,12 @@ class LoadPart:
     def again(self) -> list[StagePart]:
         """The stages of the second measurement, where there was a suspicion."""
         return _stage_parts(replace(self.record, trials=self.record.again))
+
+    @property
+    def pairs(self) -> list[PairPart]:
+        """The pairs, where the load ran side by side with another build."""
+        beside = LoadResult.of(replace(self.record, trials=self.record.against)).trials
+        return [PairPart(ours.p95_ms, theirs.p95_ms) for ours, theirs in zip(self.result.trials, beside, strict=False)]
 
     @property
     def doubts(self) -> list[Doubt]:

@@ -92,6 +92,8 @@ def _table(load: LoadRecord) -> list[str]:
             rows += _endpoint_rows(_merged(found))
         if again := [stage for trial in load.again for stage in trial.stages if stage.stage.name == name]:
             rows.append((f"  {name} again", *_stage_row(again)[1:]))
+        if beside := [stage for trial in load.against for stage in trial.stages if stage.stage.name == name]:
+            rows.append((f"  {name}, {load.against_short}", *_stage_row(beside)[1:]))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     return [
         "  ".join(

@@ -1,0 +1,106 @@
+"""Runs a load as often as its verdict takes: its trials, a second look at what seems slower, or pairs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pytest_loadperf.history.memory import Memory
+from pytest_loadperf.judge.abort import abort_check
+from pytest_loadperf.judge.doubts import doubts
+from pytest_loadperf.judge.regression import is_suspect
+from pytest_loadperf.judge.thresholds import Threshold
+from pytest_loadperf.judge.verdicts import advised, judge
+from pytest_loadperf.loadspec import LoadSpec
+from pytest_loadperf.model import Trial
+from pytest_loadperf.plan import Plan
+from pytest_loadperf.records import LoadRecord
+from pytest_loadperf.report.progress import Progress
+from pytest_loadperf.service.running import Counterpart, RunningService, named
+from pytest_loadperf.trial import TrialRun
+
+
+class Measuring:
+    """One load, on a machine that is its own by now."""
+
+    def __init__(self, spec: LoadSpec, plan: Plan, service: RunningService, progress: Progress) -> None:
+        self._spec = spec
+        self._plan = plan
+        self._service = service
+        self._progress = progress
+
+    def trials(self, record: LoadRecord) -> LoadRecord:
+        """The record with all trials that were asked for, or as many as came before one was stopped early."""
+        for number in range(1, self._spec.trials + 1):
+            title = f"{record.name} trial {number}/{self._spec.trials}" if self._spec.trials > 1 else record.name
+            record = self._candidate(record, title)
+            if record.aborted:
+                break
+        return record
+
+    def confirmed(self, record: LoadRecord, memory: Memory, demands: Sequence[Threshold]) -> LoadRecord:
+        """The record with a second measurement, where it looks slower than the runs before it.
+
+        That is by these demands, or by what is judged anyway.
+        """
+        if record.aborted or record.faults or doubts(record):
+            return record
+        baseline = memory.baseline(record)
+        verdicts = {each: judge(each, record, baseline, "") for each in (*demands, *advised(record))}
+        suspects = {threshold: verdict for threshold, verdict in verdicts.items() if is_suspect(verdict)}
+        if not suspects:
+            return record
+        for verdict in suspects.values():
+            self._progress.say(
+                f"loadperf: {record.name}: {verdict.threshold}: {verdict.observed} seen, {verdict.limit} expected; "
+                "measuring again before accusing"
+            )
+        last = max(_place(self._plan, threshold.metric.stage) for threshold in suspects)
+        shorter = replace(self._plan, stages=self._plan.stages[: last + 1])
+        blank = replace(record, name=f"{record.name} again", trials=())
+        again = Measuring(self._spec, shorter, self._service, self._progress).trials(blank)
+        return replace(record, again=tuple(map(_bare, again.trials)))
+
+    def pairs(self, record: LoadRecord, counterpart: Counterpart, pairs: int) -> LoadRecord:
+        """The record with so many pairs of trials, one of each build, or as many as came before one was stopped early.
+
+        Every second pair begins with the other build, so that what warms up or wears out favours neither.
+        """
+        record = replace(record, against_name=counterpart.name)
+        for number in range(1, pairs + 1):
+            title = f"{record.name} pair {number}/{pairs}"
+            for of_candidate in (True, False) if number % 2 else (False, True):
+                record = self._candidate(record, title) if of_candidate else self._baseline(record, title, counterpart)
+                if record.aborted:
+                    return record
+        return record
+
+    def _candidate(self, record: LoadRecord, title: str) -> LoadRecord:
+        trial, run = self._trial(title, self._plan, self._service)
+        faults = tuple(dict.fromkeys((*record.faults, *run.faults)))
+        return replace(record, trials=(*record.trials, trial), aborted=run.aborted, faults=faults)
+
+    def _baseline(self, record: LoadRecord, title: str, counterpart: Counterpart) -> LoadRecord:
+        name = counterpart.name
+        with counterpart.turn(self._service) as service, named(name):
+            plan = replace(self._plan, urls=service.urls)
+            trial, run = self._trial(f"{title}, {record.against_short}", plan, service)
+        faults = tuple(dict.fromkeys((*record.faults, *(f"the baseline {name}: {fault}" for fault in run.faults))))
+        aborted = f"the baseline {name}: {run.aborted}" if run.aborted else None
+        return replace(record, against=(*record.against, _bare(trial)), aborted=aborted, faults=faults)
+
+    def _trial(self, title: str, plan: Plan, service: RunningService) -> tuple[Trial, TrialRun]:
+        with self._progress.load(title) as watcher:
+            run = TrialRun(plan, service, watcher, abort_check(self._spec.abort))
+            return run.run(), run
+
+
+def _bare(trial: Trial) -> Trial:
+    """The trial without its seconds, which nothing is drawn from."""
+    return replace(trial, windows=(), samples=(), pulses=())
+
+
+def _place(plan: Plan, stage: str | None) -> int:
+    """Where a stage stands in the plan; the last place for all stages together."""
+    names = [each.name for each in plan.stages]
+    return names.index(stage) if stage in names else len(names)

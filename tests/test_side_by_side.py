@@ -1,0 +1,208 @@
+"""What a user sees of two builds that are measured side by side."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from projects import Project
+
+from pytest_loadperf.history.store import open_store
+from pytest_loadperf.records import LoadRecord
+
+SERVICE = """
+import asyncio, sys
+
+DELAY_S = 0.02
+
+async def answer(reader, writer):
+    try:
+        while await reader.readuntil(b"\\r\\n\\r\\n"):
+            await asyncio.sleep(DELAY_S)
+            writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+async def main():
+    async with await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1])) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+CONFTEST = """
+import sys
+from pathlib import Path
+from pytest_loadperf import process_service
+
+HERE = Path(__file__).parent
+loadperf_service = process_service([sys.executable, str(HERE / "app" / "service.py"), "{port}"])
+"""
+TESTS = """
+import pytest
+from locust import FastHttpUser, task
+from pytest_loadperf import Stage, load
+
+class Caller(FastHttpUser):
+    @task
+    def ask(self):
+        self.client.get("/", name="ask")
+
+rush = load(Caller, Stage("rush", users=4, duration="1s"))
+"""
+MARKED = TESTS + '@pytest.mark.loadperf("p50 < baseline + 20%")\ndef test_rush(rush): pass\n'
+PLAIN = TESTS + "def test_rush(rush): assert rush.requests > 50\n"
+BESIDE_MAIN = ("--loadperf-against", "git:main", "--loadperf-pairs", "2")
+
+
+def git(project: Project, *words: str) -> str:
+    me = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+    done = subprocess.run(["git", *me, *words], cwd=project.path, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(project: Project) -> Project:
+    """A project whose branch main holds a service that takes 20 ms."""
+    (project.path / "app").mkdir()
+    (project.path / "app" / "service.py").write_text(SERVICE)
+    (project.path / "conftest.py").write_text(CONFTEST)
+    (project.path / "test_it.py").write_text(MARKED)
+    (project.path / ".gitignore").write_text(".loadperf\n")
+    git(project, "init", "-q", "-b", "main")
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "first")
+    return project
+
+
+def change(project: Project, old: str, new: str) -> None:
+    service = project.path / "app" / "service.py"
+    service.write_text(service.read_text().replace(old, new))
+
+
+def recorded(project: Project) -> LoadRecord:
+    run = open_store(".loadperf", project.path).records(pytest.fail)[-1]
+    (load,) = run.loads
+    return load
+
+
+def test_a_slower_build_has_regressed_without_any_history(repository: Project) -> None:
+    change(repository, "0.02", "0.04")
+    sha = git(repository, "rev-parse", "--short=7", "HEAD")
+    result = repository.run("--loadperf-against", "git:main", "--loadperf-pairs", "3")
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines(
+        [
+            rf"loadperf: starting the baseline, git:main \({sha}\)",
+            r"rush pair 1/3 . rush: up to 4 users for 1 s",
+            r"rush pair 1/3, git:main . rush: up to 4 users for 1 s",
+            r"rush pair 2/3, git:main . rush: .*",
+            r"rush pair 2/3 . rush: .*",
+            r"rush pair 3/3 . rush: .*",
+            r"  REGRESSED +rush  p50 < baseline \+ 20% +.* ms +\(\+\d+\.\d% \(\+\d+\.\d% to \+\d+\.\d%\), \+\d+\.\d% "
+            rf"would be seen; limit < .* ms \(.* ms \+ 20%\), side by side with git:main \({sha}\), 3 pairs\)",
+        ]
+    )
+    result.stdout.re_match_lines([r"  rush +4 +\d+ .*", r"    rush, git:main +4 +\d+ .*"])
+    result.stdout.re_match_lines([r"  \w+ +rush  p95 < baseline \+ 2% +.*\(advice; .* side by side with"])
+    load = recorded(repository)
+    assert (len(load.trials), len(load.against), load.again) == (3, 3, ())
+    assert load.against_name == f"git:main ({sha})"
+    assert load.fingerprint["against"] == "3 pairs"
+    ours, theirs = ([trial.stages[0].summary.p50_ms for trial in half] for half in (load.trials, load.against))
+    assert max(theirs) < 35 < 40 < min(ours)
+    page = (repository.path / ".loadperf/report.html").read_text()
+    assert f"Side by side with git:main ({sha}), p95 of the measured stages" in page
+
+
+def test_the_same_build_has_not_and_nothing_of_it_stays(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = repository.path / "tmp"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    result = repository.run(*BESIDE_MAIN)
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*measuring again*")
+    assert list(place.glob("loadperf-against-*")) == []
+    assert git(repository, "worktree", "list").count("\n") == 0
+
+
+def test_such_a_run_needs_no_baseline_and_is_none_for_ordinary_ones(repository: Project) -> None:
+    repository.run(*BESIDE_MAIN, "--loadperf-require-baseline").assert_outcomes(passed=1)
+    after = repository.run("--loadperf-require-baseline")
+    after.assert_outcomes(failed=1)
+    after.stdout.fnmatch_lines(["*no comparable run*, against was '2 pairs', is 'none'*"])
+
+
+def test_it_works_under_xdist(repository: Project) -> None:
+    (repository.path / "test_other.py").write_text(MARKED)
+    result = repository.run(*BESIDE_MAIN, "-n2")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*rush, git:main*", "*rush, git:main*"])
+    assert git(repository, "worktree", "list").count("\n") == 0
+
+
+def test_an_abort_in_the_baselines_half_ends_the_pairs_and_says_so(repository: Project) -> None:
+    change(repository, "200 OK", "404 No")
+    git(repository, "commit", "-q", "-a", "-m", "broken")
+    change(repository, "404 No", "200 OK")
+    (repository.path / "test_it.py").write_text(
+        PLAIN.replace('duration="1s"))', 'duration="3s"), abort="failure_rate > 50% for 1s")')
+    )
+    result = repository.run(*BESIDE_MAIN)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*the baseline git:main (???????): stopped after * by abort='failure_rate > 50% for 1s': 100% was seen*"]
+    )
+    assert (len(recorded(repository).trials), len(recorded(repository).against)) == (1, 1)
+
+
+def test_a_ref_that_does_not_exist_is_an_error_before_anything_starts(repository: Project) -> None:
+    result = repository.run("--loadperf-against", "git:no/such")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"*there is no git:no/such in {repository.path}. Correct --loadperf-against, or fetch it: a clone in CI "
+            "often has one commit only (with actions/checkout, give fetch-depth: 0)"
+        ]
+    )
+
+
+def test_outside_of_a_repository_no_ref_can_be_had(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.path.parent))
+    project.module("test_it", "rush = load(Shopper, Stage(users=1, duration='1s'))\ndef test_rush(rush): pass\n")
+    result = project.run("--loadperf-against", "git:main")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*looking for the git repository of * failed: not a git repository *. git:main is a state of the "
+            "repository that the service stands in: run in one, or give an image"
+        ]
+    )
+
+
+def test_a_ref_whose_process_does_not_start_is_an_error_with_its_log(repository: Project) -> None:
+    change(repository, "import asyncio, sys", "import asyncio, sys, no_such_module")
+    git(repository, "commit", "-q", "-a", "-m", "broken")
+    change(repository, ", no_such_module", "")
+    result = repository.run("--loadperf-against", "git:HEAD")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*the baseline git:HEAD (???????): the process `*` (pid *) ended with exit code 1",
+            "*ModuleNotFoundError: No module named 'no_such_module'",
+        ]
+    )
+
+
+def test_a_service_that_the_run_does_not_start_is_refused(repository: Project, server: str) -> None:
+    (repository.path / "conftest.py").write_text(
+        f"import pytest\n@pytest.fixture(scope='session')\ndef loadperf_service(): return {server!r}\n"
+    )
+    result = repository.run(*BESIDE_MAIN)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"*--loadperf-against git:main: the load rush goes to {server}, which this run did not start, so there "
+            "is no other build of it. Give it a docker_service(…) or process_service(…) fixture, or run its tests "
+            "without --loadperf-against"
+        ]
+    )
