@@ -170,12 +170,14 @@ def test_the_place_of_a_worker_that_vanishes_before_it_is_ready_is_free(
 
 
 def test_a_worker_that_vanishes_when_it_is_ready_is_not_waited_for(asked: Plan, port: int, tmp_path: Path) -> None:
-    asked = replace(asked, crew=Crew(joined=2, port=port, come_s=15.0))
+    asked = replace(asked, crew=Crew(joined=2, port=port, come_s=30.0))
     with worker(port, tmp_path / "first") as first, launched(asked) as generator:
         messages = generator.messages()
-        waiting = next(messages)
-        assert isinstance(waiting, Waiting)
-        assert waiting.text.startswith("waiting for workers: there are 1 of 2 workers; ")
+        ready = False
+        while not ready:
+            waiting = next(messages)
+            assert isinstance(waiting, Waiting)
+            ready = waiting.text.startswith("waiting for workers: there are 1 of 2 workers; ")
         first.vanish()
         with worker(port, tmp_path / "second"), worker(port, tmp_path / "third"):
             *_, end = messages

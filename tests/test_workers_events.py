@@ -160,8 +160,8 @@ def test_a_load_that_its_users_stop_ends_for_all_workers(server: str, tmp_path: 
     """
     else:
         users += """
-        @events.init.add_listener
-        def on_init(environment, **_):
+        @events.test_start.add_listener
+        def on_start(environment, **_):
             if isinstance(environment.runner, MasterRunner):
                 gevent.spawn_later(1.5, environment.runner.quit)
     """
