@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.judge.doubts import doubts
@@ -67,12 +67,12 @@ class Baseline:
             return f"; environment unstable: {self.unconfirmed} of the latest {self.latest} were suspects, unconfirmed"
         return f"; {self.unconfirmed} left out as unconfirmed suspects"
 
-    def of_series(self, series: str, value: Callable[[LoadRecord], float]) -> Baseline:
-        """Only the runs that have this number: an endpoint may be younger than its load.
+    def of_series(self, series: str, value: Callable[[RunRecord], float]) -> Baseline:
+        """Only the runs that have this number of the load: an endpoint may be younger than its load.
 
         Two runs in succession that had improved begin a new level.
         """
-        having = [[earlier for earlier in level if not math.isnan(value(earlier[1]))] for level in self.levels]
+        having = [[earlier for earlier in level if not math.isnan(value(earlier[0]))] for level in self.levels]
         levels = tuple(part for level in having for part in _split_where_improved(level, series))
         if levels or not self.levels:
             return replace(self, levels=levels)
@@ -118,16 +118,17 @@ def find(
     origin, chosen = (default_origin, default) if name is None else named(records, name)
     acceptances = [each for each in accepted if load.key in each.loads]
     earlier = _of_load(chosen, load.key)
-    sound = [found for found in earlier if _is_sound(*found, acceptances)]
-    comparable = [found for found in sound if found[1].fingerprint == load.fingerprint][-_MOST:]
+    alike = [found for found in earlier if found[1].fingerprint == load.fingerprint]
+    comparable = _newest_sound(alike, acceptances)
     if not comparable:
+        sound = [found for found in earlier if _is_sound(*found, acceptances)]
         return Baseline(origin=origin, why_empty=_why_empty(records, load, origin, earlier, sound))
     ids = {run.id for run, _ in comparable}
     peers = [] if name is None else [found for found in _of_load(default, load.key) if found[0].id not in ids]
-    alike = [each for each in peers if each[1].fingerprint == load.fingerprint and _is_sound(*each, acceptances)]
-    latest = [found for found in earlier if found[1].fingerprint == load.fingerprint][-_MOST:]
+    alike_peers = [found for found in peers if found[1].fingerprint == load.fingerprint]
+    latest = alike[-_MOST:]
     return Baseline(
-        levels=(*_levels(alike[-_MOST:], acceptances), *_levels(comparable, acceptances)),
+        levels=(*_levels(_newest_sound(alike_peers, acceptances), acceptances), *_levels(comparable, acceptances)),
         origin=origin,
         accepted=_reason(comparable, acceptances),
         unconfirmed=sum(_is_unconfirmed(*found) for found in latest),
@@ -184,6 +185,12 @@ def _default(records: Sequence[RunRecord], commit: Commit | None) -> tuple[str, 
 
 def _of_load(records: Sequence[RunRecord], key: str) -> list[Earlier]:
     return [(run, load) for run in records for load in run.loads if load.key == key]
+
+
+def _newest_sound(runs: Sequence[Earlier], acceptances: Sequence[Acceptance]) -> list[Earlier]:
+    """Of these runs, as many as count; a long history is not looked through for more."""
+    sound = (found for found in reversed(runs) if _is_sound(*found, acceptances))
+    return [*islice(sound, _MOST)][::-1]
 
 
 def _is_sound(run: RunRecord, load: LoadRecord, acceptances: Iterable[Acceptance]) -> bool:

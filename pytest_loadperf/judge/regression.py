@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import chain
 
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.limits import FromBaseline
@@ -25,10 +26,11 @@ def judge_change(
     metric, kind = threshold.metric, threshold.metric.kind
     scale = scale_of(metric.name)
     observed = metric.value(load)
-    comparable = baseline.of_series(str(metric), lambda earlier: scale.forward(metric.value(earlier)))
+    values = {run.id: metric.value(earlier) for run, earlier in chain.from_iterable(baseline.levels)}
+    comparable = baseline.of_series(str(metric), lambda run: scale.forward(values[run.id]))
     if not comparable.loads:
         return replace(verdict, status="no_baseline", observed=kind.show(observed, 3), reason=comparable.why_empty)
-    levels = [[metric.value(earlier) for _, earlier in level] for level in comparable.levels]
+    levels = [[values[run.id] for run, _ in level] for level in comparable.levels]
     worse = 1.0 if threshold.op.startswith("<") else -1.0
     standing = Standing(levels, scale, worse=worse, own_error=own_error(metric, load))
     bound = limit.value(standing.centre, kind)
