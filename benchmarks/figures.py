@@ -11,10 +11,15 @@ from typing import Any
 
 def asked(about: str | None, quick: str) -> argparse.Namespace:
     """`--json PATH` and `--quick`, which every benchmark takes; says what `quick` means in this one."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--quick", action="store_true", help=quick)
-    return parser.parse_args()
+    return parser(about, quick).parse_args()
+
+
+def parser(about: str | None, quick: str) -> argparse.ArgumentParser:
+    """The same, for a benchmark that takes more."""
+    made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--json", type=Path, help="write the figures to this file")
+    made.add_argument("--quick", action="store_true", help=quick)
+    return made
 
 
 def write(path: Path | None, figures: Any) -> None:
