@@ -120,6 +120,53 @@ class TestTrend:
         assert endpoints_of_interest(run, run.loads[0]) == ["GET /search"]
 
 
+def series(*slow: float) -> tuple[RunRecord, list[RunRecord]]:
+    """The newest run and those before it, each slower by its factor."""
+    made = [
+        records.run(number, [records.load("rush_hour", records.trial(seed=number, slow=each, answers=0.1))], [])
+        for number, each in enumerate(slow)
+    ]
+    return made[-1], made[:-1]
+
+
+class TestChangePoints:
+    def test_are_where_the_level_of_the_comparable_runs_changed(self) -> None:
+        run, history = series(*[1.0] * 12, *[1.5] * 8)
+        found = trend(run, [elsewhere(history[0]), *history[1:]], KEY)
+        (change,) = found.change_points("p95")
+        assert change.place == 12  # among all points
+        assert change.after / change.before == pytest.approx(1.5, abs=0.1)
+        assert found.change_points("rps") == []
+
+    def test_runs_that_can_not_be_compared_change_nothing(self) -> None:
+        run, history = series(*[1.5] * 10, *[1.0] * 10)
+        found = trend(run, [*map(elsewhere, history[:10]), *history[10:]], KEY)
+        assert found.change_points("p95") == []
+
+    def test_are_marked_in_the_chart_and_told_in_words(self) -> None:
+        run, history = series(*[1.0] * 12, *[1.5] * 8)
+        p95, failures, _ = over_runs(trend(run, history, KEY))
+        sha = history[12].commit.sha[:7]  # type: ignore[union-attr]
+        assert re.fullmatch(rf"since 2026-09-07 08:00 UTC {sha}: \+\d\d\.\d%", p95.note)
+        assert 'stroke-dasharray="1 3"' in p95.svg
+        assert (failures.note, 'stroke-dasharray="1 3"' in failures.svg) == ("", False)
+
+    def test_a_change_of_the_failure_rate_is_told_in_points(self) -> None:
+        loads = [
+            records.load("rush_hour", records.trial(seed=number, failing=rate, answers=0.1))
+            for number, rate in enumerate([0.0] * 12 + [0.2] * 8)
+        ]
+        *history, run = [records.run(number, [load], []) for number, load in enumerate(loads)]
+        _, failures, _ = over_runs(trend(run, history, KEY))
+        assert re.fullmatch(r"since 2026-09-07 08:00 UTC \w{7}: \+\d\d points", failures.note)
+
+    def test_of_many_the_newest_three_are_told(self) -> None:
+        run, history = series(*[factor for factor in (1.0, 2.0, 1.0, 2.0, 1.0) for _ in range(12)])
+        p95, *_ = over_runs(trend(run, history, KEY))
+        assert p95.note.count("since ") == 3
+        assert p95.svg.count('stroke-dasharray="1 3"') == 4
+
+
 class TestUntil:
     def test_orders_by_time_and_ends_with_the_run(self) -> None:
         first, second, third = (records.run(number, []) for number in range(3))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from pytest_loadperf.judge.baseline import Baseline
+from pytest_loadperf.judge.changepoints import Drift, drift
 from pytest_loadperf.judge.limits import FromBaseline
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.rule import RUNS_NEEDED, Scale, Standing, away, scale_of
@@ -26,11 +27,9 @@ def judge_change(
     metric, kind = threshold.metric, threshold.metric.kind
     scale = scale_of(metric.name)
     observed = metric.value(load)
-    values = {run.id: metric.value(earlier) for run, earlier in chain.from_iterable(baseline.levels)}
-    comparable = baseline.of_series(str(metric), lambda run: scale.forward(values[run.id]))
-    if not comparable.loads:
+    comparable, levels = _of_series(metric, baseline)
+    if not levels:
         return replace(verdict, status="no_baseline", observed=kind.show(observed, 3), reason=comparable.why_empty)
-    levels = [[values[run.id] for run, _ in level] for level in comparable.levels]
     worse = 1.0 if threshold.op.startswith("<") else -1.0
     standing = Standing(levels, scale, worse=worse, own_error=own_error(metric, load))
     bound = limit.value(standing.centre, kind)
@@ -47,6 +46,20 @@ def judge_change(
         reason=reason,
         change=change,
     )
+
+
+def drifting(metric: Metric, load: LoadRecord, baseline: Baseline) -> Drift | None:
+    """Whether this run and the comparable ones just before it are together worse than those before them."""
+    _, levels = _of_series(metric, baseline)
+    return drift([*levels[-1], metric.value(load)], scale_of(metric.name)) if levels else None
+
+
+def _of_series(metric: Metric, baseline: Baseline) -> tuple[Baseline, list[list[float]]]:
+    """The comparable runs that have this number, and the number of each, level by level."""
+    scale = scale_of(metric.name)
+    values = {run.id: metric.value(earlier) for run, earlier in chain.from_iterable(baseline.levels)}
+    comparable = baseline.of_series(str(metric), lambda run: scale.forward(values[run.id]))
+    return comparable, [[values[run.id] for run, _ in level] for level in comparable.levels]
 
 
 def is_suspect(verdict: Verdict) -> bool:

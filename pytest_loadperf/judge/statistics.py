@@ -39,7 +39,7 @@ class Expected:
     """Where the next run of a series should stand, by the runs before it: Student's t around their centre."""
 
     centre: float
-    error: float  # standard error of one more run
+    error: float  # standard error of one more run, or of the mean of some
     freedom: float  # degrees of freedom
 
     def tail(self, seen: float) -> float:
@@ -55,16 +55,17 @@ class Expected:
         return float(-stdtrit(self.freedom, tail)) * self.error
 
 
-def expected(levels: Sequence[Sequence[float]], prior: float, own_error: float = 0.0) -> Expected:
+def expected(levels: Sequence[Sequence[float]], prior: float, own_error: float = 0.0, together: int = 1) -> Expected:
     """What the runs of a series lead to expect: the centre of its last level, the spread within all of them.
 
     The spread is the standard deviation, not a robust one: slow sessions belong in it. It is drawn towards `prior`, for
     a few runs that happen to agree promise too much, and it is not below the error of the run that is judged.
+    `together` is how many runs are judged by their mean.
     """
     last = levels[-1]
     spread, freedom = spread_within(levels, prior)
     spread = max(spread, own_error)
-    return Expected(median(last), spread * math.sqrt(1 + 1 / len(last)), freedom)
+    return Expected(median(last), spread * math.sqrt(1 / together + 1 / len(last)), freedom)
 
 
 def spread_within(levels: Sequence[Sequence[float]], prior: float) -> tuple[float, float]:

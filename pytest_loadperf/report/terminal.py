@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import NamedTuple
 
+from pytest_loadperf.judge.baseline import find
 from pytest_loadperf.judge.doubts import doubts
+from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.regression import drifting
 from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, merge
 from pytest_loadperf.model import StageRecord, Summary
 from pytest_loadperf.quantity import show_bytes, show_ms, show_percent, show_rate_percent
@@ -44,7 +47,8 @@ def summary_lines(run: RunRecord, history: Sequence[RunRecord]) -> list[Line]:
     verdicts = [verdict for test in run.tests for verdict in test.verdicts]
     lines: list[Line] = []
     for load in run.loads:
-        lines += _load_lines(load, [verdict for verdict in verdicts if verdict.load == load.key])
+        own = [verdict for verdict in verdicts if verdict.load == load.key]
+        lines += [*_load_lines(load, own), *_drift_lines(run, load, own, history), Line("")]
     if not run.loads:
         lines.append(Line("no load ran to its end", "red"))
     if not history:
@@ -62,7 +66,18 @@ def _load_lines(load: LoadRecord, verdicts: Sequence[Verdict]) -> Iterator[Line]
     for verdict, text in zip(unique.values(), _aligned(list(unique.values())), strict=True):
         color = _COLORS.get(verdict.status, "yellow")
         yield Line(text, "yellow" if verdict.advisory and color == "red" else color)
-    yield Line("")
+
+
+def _drift_lines(
+    run: RunRecord, load: LoadRecord, verdicts: Sequence[Verdict], history: Sequence[RunRecord]
+) -> Iterator[Line]:
+    """Whether the latest runs are slower together, where none of them is that alone."""
+    if load.aborted or doubts(load) or any(verdict.change and verdict.change.suspect for verdict in verdicts):
+        return
+    baseline = find(history, load, run.commit, run.baseline, run.accepted)
+    if drift := drifting(Metric("p95"), load, baseline):
+        by = f"{drift.latest / drift.before - 1:.1%} above the {drift.runs} before"
+        yield Line(f"  drifting: p95 of {load.name}: the last {drift.number} runs are {by}", "yellow")
 
 
 def _service(load: LoadRecord) -> str:

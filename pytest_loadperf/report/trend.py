@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.baseline import Baseline, Earlier, called, find
+from pytest_loadperf.judge.changepoints import ChangePoint, change_points
 from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.regression import scale_of
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.records import LoadRecord, RunRecord, Status
@@ -73,6 +75,12 @@ class Trend:
         """How far the run is from the baseline's median: 0.1 is a tenth above it; NaN where there is none."""
         before = self.medians[metric]
         return float(getattr(self.now, metric)) / before - 1 if before else float("nan")
+
+    def change_points(self, metric: str) -> list[ChangePoint]:
+        """Where its level changed among the comparable runs; a place is that of the point."""
+        places = [place for place, point in enumerate(self.points) if not point.why_apart]
+        values = [float(getattr(self.points[place], metric)) for place in places]
+        return [replace(each, place=places[each.place]) for each in change_points(values, scale_of(metric))]
 
 
 def trend(run: RunRecord, history: Sequence[RunRecord], key: str, endpoint: str | None = None) -> Trend:

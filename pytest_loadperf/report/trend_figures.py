@@ -6,16 +6,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_loadperf.judge.changepoints import ChangePoint
+from pytest_loadperf.judge.rule import away, scale_of
 from pytest_loadperf.quantity import moment, show_ms, show_per_second, show_rate_percent
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.figures import Figure
-from pytest_loadperf.report.layers import Dot, Dots, Layer, Line, Rule
+from pytest_loadperf.report.layers import Dot, Dots, Layer, Line, Rule, Span
 from pytest_loadperf.report.outcome import in_words
 from pytest_loadperf.report.scale import Axis, linear, thin
 from pytest_loadperf.report.text import shorten
 from pytest_loadperf.report.trend import Point, Trend
 
 _COLUMNS = 60  # a small chart shows at most three runs in each: the best, the worst and the failed ones
+_CHANGES = 3  # of level, the newest, are told in words
 _FAR = 3  # a limit further than this many times the largest value is named, not drawn: it would flatten the curve
 
 
@@ -58,12 +61,14 @@ def _figure(trend: Trend, metric: _Metric) -> Figure:
     if not math.isnan(median := trend.medians[metric.name]):
         rules.append((f"median {metric.show(median)}", Rule("", median)))
     last = len(values) - 1
+    changes = trend.change_points(metric.name)
+    levels = [Span("", change.place - 0.5, last + 0.5) for change in changes]
     chart = Chart(
         title=f"{metric.title} over {len(values)} {'run' if last == 0 else 'runs'}",
         description=_description(trend, metric, values),
         x=Axis(-0.5, last + 0.5, (0.0, float(last))),
         y=linear([peak, *(rule.value for _, rule in rules)], count=3, least=metric.least),
-        layers=[*(rule for _, rule in rules), *_marks(trend.points, values, metric)],
+        layers=[*levels, *(rule for _, rule in rules), *_marks(trend.points, values, metric)],
         show_x=lambda place: "this run" if place == last else f"{moment(trend.points[0].run.started_at):%-d %b %Y}",
         show_y=metric.show,
         height=110,
@@ -71,7 +76,14 @@ def _figure(trend: Trend, metric: _Metric) -> Figure:
         right=2,
     )
     far = [f"limit {limit.text}, beyond the chart" for limit in limits if limit not in near]
-    return Figure(metric.title, chart.svg(), tuple((swatch(rule), name) for name, rule in rules), "; ".join(far))
+    notes = [*far, *(_since(trend, change, metric) for change in changes[-_CHANGES:])]
+    return Figure(metric.title, chart.svg(), tuple((swatch(rule), name) for name, rule in rules), "; ".join(notes))
+
+
+def _since(trend: Trend, change: ChangePoint, metric: _Metric) -> str:
+    """A change of level in words."""
+    by = away(change.after, change.before, scale_of(metric.name))
+    return f"since {trend.points[change.place].called}: {by}"
 
 
 def _marks(points: Sequence[Point], values: Sequence[float], metric: _Metric) -> list[Layer]:

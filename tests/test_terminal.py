@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import replace
+
+import records
+
+from pytest_loadperf.records import Change, RunRecord
+from pytest_loadperf.report.terminal import Line, summary_lines
+
+STEADY = [random.Random(number).gauss(1, 0.02) for number in range(20)]
+
+
+def runs(*slow: float) -> list[RunRecord]:
+    """Runs that are each slower by its factor."""
+    return [
+        records.run(number, [records.load("rush_hour", records.trial(seed=number, slow=each, series=False))], [])
+        for number, each in enumerate(slow)
+    ]
+
+
+def drifting(*made: RunRecord) -> list[Line]:
+    """The lines about it at the end of the last run."""
+    *history, run = made
+    return [line for line in summary_lines(run, history) if "drifting" in line.text]
+
+
+def test_three_runs_that_are_together_slower_are_told_of() -> None:
+    (line,) = drifting(*runs(*STEADY, 1.12, 1.13, 1.12))
+    assert re.fullmatch(r"  drifting: p95 of rush_hour: the last 3 runs are 1\d\.\d% above the 20 before", line.text)
+    assert line.color == "yellow"
+
+
+def test_steady_runs_and_faster_ones_are_not() -> None:
+    assert drifting(*runs(*STEADY, 1.0, 1.01, 0.99)) == []
+    assert drifting(*runs(*STEADY, 0.8, 0.8, 0.8)) == []
+    assert drifting(*runs(1.0)) == []
+
+
+def test_a_suspect_has_its_own_line_and_a_load_that_was_stopped_or_is_in_doubt_none() -> None:
+    *history, run = runs(*STEADY, 1.12, 1.13, 1.12)
+    change = Change("p95", 2.0, 1.0, 0.9, 1.1, 1.1, 20, suspect=True)
+    suspect = replace(records.verdict(status="regressed"), change=change)
+    assert drifting(*history, replace(run, tests=(records.judged("test", "failed", suspect),))) == []
+    assert drifting(*history, replace(run, loads=(replace(run.loads[0], aborted="too slow"),))) == []
+    (trial,) = run.loads[0].trials
+    lost = replace(trial, generator=replace(trial.generator, lost_workers=("worker 1 was lost",)))
+    assert drifting(*history, replace(run, loads=(replace(run.loads[0], trials=(lost,)),))) == []
