@@ -53,7 +53,9 @@ def _parser() -> _Parser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     history = commands.add_parser("history", parents=[shared], help="list the runs that are kept, the newest last")
-    history.add_argument("--json", action="store_true", help="as JSON, for other programs")
+    form = history.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON, for other programs")
+    form.add_argument("--csv", metavar="DIR", type=Path, help="write the series of each load as a CSV file into DIR")
     history.set_defaults(run_command=_history)
     report = commands.add_parser("report", parents=[shared], help="write the HTML report of a run")
     report.add_argument("--run", metavar="ID", help="the run to show (default: the newest)")
@@ -105,7 +107,20 @@ def _worker(asked: argparse.Namespace) -> None:
 
 def _history(asked: argparse.Namespace) -> None:
     store = open_store(asked.history, Path.cwd())
-    sys.stdout.write(_listed(store, asked.json) + "\n")
+    sys.stdout.write((_exported(store, asked.csv) if asked.csv else _listed(store, asked.json)) + "\n")
+
+
+def _exported(store: Store, folder: Path) -> str:
+    from pytest_loadperf.report.export import export
+
+    exported = export(store.records(_warn), folder)
+    if not exported:
+        return _none(store)
+    return "\n".join(map(str, exported))
+
+
+def _none(store: Store) -> str:
+    return f"no runs in {store.place} yet; `pytest --loadperf` adds one"
 
 
 def _listed(store: Store, as_json: bool) -> str:
@@ -113,7 +128,7 @@ def _listed(store: Store, as_json: bool) -> str:
     if as_json:
         return json.dumps([_plain_run(record) for record in records], indent=2)
     if not records:
-        return f"no runs in {store.place} yet; `pytest --loadperf` adds one"
+        return _none(store)
     return _table([_HEAD, *(line for record in records for line in _lines(record))])
 
 

@@ -86,9 +86,21 @@ def test_history_as_json_is_for_programs(capsys: Captured) -> None:
     assert full["loads"][0]["verdict"] == "ok"
 
 
+def test_history_as_csv_is_a_file_for_each_load(capsys: Captured, tmp_path: Path) -> None:
+    keep(small(0), small(1), small(2, "night"))
+    assert main(["history", "--csv", "series"]) == 0
+    assert capsys.readouterr().out == (
+        "series/tests_test_search_perf.py_rush_hour.csv: 2 runs\nseries/tests_test_search_perf.py_night.csv: 1 run\n"
+    )
+    assert len((tmp_path / "series/tests_test_search_perf.py_rush_hour.csv").read_text().splitlines()) == 3
+
+
 def test_an_empty_history_says_how_to_fill_it(capsys: Captured, tmp_path: Path) -> None:
     assert main(["history"]) == 0
     assert capsys.readouterr().out == f"no runs in {tmp_path}/.loadperf yet; `pytest --loadperf` adds one\n"
+    assert main(["history", "--csv", "series"]) == 0
+    assert capsys.readouterr().out == f"no runs in {tmp_path}/.loadperf yet; `pytest --loadperf` adds one\n"
+    assert not (tmp_path / "series").exists()
     assert main(["history", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert not (tmp_path / ".loadperf").exists()
@@ -184,6 +196,7 @@ def test_the_version_is_the_package_s(capsys: Captured) -> None:
         (["worker", "--master", "there", "--code", "/nowhere"], "'/nowhere' is no directory"),
         (["histry"], "invalid choice: 'histry'"),
         (["history", "--jsn"], "unrecognized arguments: --jsn"),
+        (["history", "--json", "--csv", "x"], "argument --csv: not allowed with argument --json"),
         (["report", "--run"], "pytest-loadperf report: argument --run: expected one argument"),
     ],
 )
