@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.figures import parser, write
 from benchmarks.verdict_interval import coverages
-from benchmarks.verdict_rules import Rule, rules, share, statuses
+from benchmarks.verdict_rules import Rule, red, rules, share, statuses
 from benchmarks.verdict_runs import Histories, Windows, simulated
 from benchmarks.verdict_time import RUNS, TARGET_S, judging
 
@@ -24,21 +24,27 @@ SLOWER = (1.0, 1.1, 1.2, 1.5)
 _BESIDE = Path(__file__).parents[2] / "shared" / "data" / "histories.csv.gz"
 _WIDTH = 34
 
+Alarms = dict[str, dict[str, list[float]]]  # by rule and set: for each of SLOWER
+Red = dict[str, dict[str, float]]  # by rule and set
+
 
 def sets(histories: Histories | None, earlier: int, simulations: int) -> list[Windows]:
     """All windows of so many earlier runs."""
     return [*(histories.windows(earlier) if histories else ()), *simulated(earlier, simulations)]
 
 
-def measure(found: list[Windows], by: Mapping[str, Rule]) -> dict[str, dict[str, list[float]]]:
-    """Alarms per 1,000 windows, by rule and set: of unchanged code, then 10, 20 and 50 % slower."""
-    return {
-        name: {windows.name: [share(rule(windows, slower)) for slower in SLOWER] for windows in found}
-        for name, rule in by.items()
-    }
+def measure(found: list[Windows], by: Mapping[str, Rule]) -> tuple[Alarms, Red]:
+    """Alarms per 1,000 windows, of unchanged code and of slower; and the share of real CI runs that are red."""
+    alarms: Alarms = {}
+    reds: Red = {}
+    for name, rule in by.items():
+        told = {windows.name: [rule(windows, slower) for slower in SLOWER] for windows in found}
+        alarms[name] = {of: [*map(share, each)] for of, each in told.items()}
+        reds[name] = {windows.name: red(windows, told[windows.name][0]) for windows in found if windows.sessions}
+    return alarms, reds
 
 
-def print_alarms(earlier: int, found: list[Windows], alarms: Mapping[str, Mapping[str, list[float]]]) -> None:
+def print_alarms(earlier: int, found: list[Windows], alarms: Alarms) -> None:
     """A row for each rule, a column for each set."""
     print(f"\n{earlier} earlier runs: false alarms per 1,000 | % of +10 % +20 % +50 % detected")
     print(" " * _WIDTH + "".join(f"{windows.name:>20}" for windows in found))
@@ -46,6 +52,19 @@ def print_alarms(earlier: int, found: list[Windows], alarms: Mapping[str, Mappin
     for name, cells in alarms.items():
         shown = [f"{false:.3g} |" + "".join(f"{each / 10:4.0f}" for each in seen) for false, *seen in cells.values()]
         print(f"{name:{_WIDTH}}" + "".join(f"{cell:>20}" for cell in shown))
+
+
+def print_red(reds: Mapping[str, Red]) -> None:
+    """How many runs of the real sets would be red for no reason, by so many earlier runs."""
+    first = next(iter(reds.values()))
+    names = [*next(iter(first.values()))]
+    if not names:
+        return
+    print(f"\nCI runs in % that a false alarm in any series makes red, with {', '.join(reds)} earlier runs")
+    print(" " * _WIDTH + "".join(f"{name:>28}" for name in names))
+    for rule in first:
+        shown = ["".join(f"{100 * by[rule][name]:5.1f}" for by in reds.values()) for name in names]
+        print(f"{rule:{_WIDTH}}" + "".join(f"{cell:>28}" for cell in shown))
 
 
 def print_statuses(told: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
@@ -76,15 +95,16 @@ def verdicts(windows: Windows) -> dict[str, float]:
 
 def compare(histories: Histories | None, quick: bool) -> dict[str, Any]:
     """The tables of alarms and of verdicts."""
-    figures: dict[str, Any] = {"alarms": {}, "verdicts": {}}
+    figures: dict[str, Any] = {"alarms": {}, "red": {}, "verdicts": {}}
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         by = rules(not quick, Path(place), stack)
         for earlier in (5, 10) if quick else EARLIER:
             found = sets(histories, earlier, 100 if quick else 2000)
-            figures["alarms"][str(earlier)] = measure(found, by)
+            figures["alarms"][str(earlier)], figures["red"][str(earlier)] = measure(found, by)
             print_alarms(earlier, found, figures["alarms"][str(earlier)])
             if earlier >= 5:  # fewer are no baseline
                 figures["verdicts"][str(earlier)] = {windows.name: verdicts(windows) for windows in found}
+    print_red(figures["red"])
     print_statuses(figures["verdicts"])
     return figures
 

@@ -84,7 +84,7 @@ def t_test(boundary: float) -> Rule:
 
 @contextmanager
 def otava(folder: Path) -> Iterator[Rule]:
-    """Apache Otava's change at the last run, from an environment of its own: it pins NumPy. SystemExit if it fails."""
+    """Apache Otava's change at the last run, from an environment of its own: it pins NumPy. RuntimeError without."""
     python = folder / "otava" / "bin" / "python"
     venv.create(python.parents[1], with_pip=True)
     done = subprocess.run(
@@ -94,13 +94,13 @@ def otava(folder: Path) -> Iterator[Rule]:
         text=True,
     )
     if done.returncode:
-        raise SystemExit(f"apache-otava can't be installed: {done.stderr.strip().splitlines()[-1:]}")
+        raise RuntimeError(f"apache-otava can't be installed: {done.stderr.strip().splitlines()[-1:]}")
     with subprocess.Popen(
         [python, "-c", _OTAVA], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as server:
         asked, told = server.stdin, server.stdout
         if asked is None or told is None:  # never, with these pipes
-            raise SystemExit("no pipes to apache-otava")
+            raise RuntimeError("no pipes to apache-otava")
 
         def rule(windows: Windows, slower: float) -> Numbers:
             series = np.column_stack([windows.before, windows.now * slower])
@@ -121,7 +121,7 @@ def rules(with_otava: bool, folder: Path, stack: ExitStack) -> dict[str, Rule]:
     if with_otava:
         try:
             found["E-divisive p .001, 5 % (Otava)"] = stack.enter_context(otava(folder))
-        except (SystemExit, OSError, subprocess.SubprocessError) as error:
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             sys.stdout.write(f"without Otava: {error}\n")
     return {**found, OURS: one_look, CONFIRMED: confirmed}
 
@@ -156,3 +156,9 @@ def _trial(cost: float) -> Trial:
 def share(alarms: Numbers) -> float:
     """How many of 1,000 windows raise one."""
     return 1000 * fmean(alarms.tolist())
+
+
+def red(windows: Windows, alarms: Numbers) -> float:
+    """The share of the CI runs in which any series raises one."""
+    sounded = {when for when, alarm in zip(windows.sessions, alarms, strict=True) if alarm}
+    return len(sounded) / len({*windows.sessions})

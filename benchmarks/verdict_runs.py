@@ -6,7 +6,7 @@ import csv
 import gzip
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +32,7 @@ class Windows:
     before: Numbers  # rows by earlier runs, oldest first
     now: Numbers
     again: Numbers
+    sessions: Sequence[str] = ()  # when the run to judge was: a CI run judges several series; empty in the model
 
 
 class _Run(NamedTuple):
@@ -55,13 +56,19 @@ class Histories:
 
     def windows(self, earlier: int) -> Iterator[Windows]:
         """Every window of so many runs, of each of the three sets."""
-        yield _stacked("fastify", earlier, self._costs("fastify", earlier, of_one_version=True))
-        yield _stacked("fastify/control", earlier, self._costs("fastify", earlier, of_one_version=True, control=True))
-        yield _stacked("msal", earlier, self._costs("msal", earlier))
+        for name, of_one_version, control in (
+            ("fastify", True, False),
+            ("fastify/control", True, True),
+            ("msal", False, False),
+        ):
+            dataset = name.partition("/")[0]
+            sessions, rows = zip(*self._costs(dataset, earlier, of_one_version, control), strict=True)
+            costs = np.array(rows)
+            yield Windows(name, costs[:, :earlier], costs[:, earlier], costs[:, earlier + 1], sessions)
 
     def _costs(
-        self, dataset: str, earlier: int, *, of_one_version: bool = False, control: bool = False
-    ) -> Iterator[list[float]]:
+        self, dataset: str, earlier: int, of_one_version: bool, control: bool
+    ) -> Iterator[tuple[str, list[float]]]:
         """The windows; with the control, each cost is a multiple of that of the same session."""
         controls = {run.date: run.cost for run in self._series[dataset, _CONTROL]} if control else {}
         for (found, name), series in self._series.items():
@@ -72,7 +79,7 @@ class Histories:
                 window = runs[first : first + earlier + 2]
                 versions = {run.version for run in window}
                 if not of_one_version or (len(versions) == 1 and "" not in versions):
-                    yield [run.cost / controls.get(run.date, 1.0) for run in window]
+                    yield window[earlier].date, [run.cost / controls.get(run.date, 1.0) for run in window]
 
 
 def simulated(earlier: int, windows: int) -> Iterator[Windows]:
@@ -90,8 +97,3 @@ def simulated(earlier: int, windows: int) -> Iterator[Windows]:
         slow = chance.exponential(_SLOW_BY, shape) * (chance.random(shape) < _SLOW_SHARE)
         costs = np.exp(math.sqrt(math.log1p(cv**2)) * deviations + slow)[:, _SETTLING:]
         yield Windows(f"model, CV {cv:.0%}", costs[:, :earlier], costs[:, earlier], costs[:, earlier + 1])
-
-
-def _stacked(name: str, earlier: int, costs: Iterator[list[float]]) -> Windows:
-    rows = np.array([*costs])
-    return Windows(name, rows[:, :earlier], rows[:, earlier], rows[:, earlier + 1])
