@@ -12,7 +12,7 @@ from pytest_loadperf.judge.baseline import Baseline, Earlier, called, find
 from pytest_loadperf.judge.changepoints import ChangePoint, change_points
 from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.metrics import Metric
-from pytest_loadperf.judge.regression import scale_of
+from pytest_loadperf.judge.rule import scale_of
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.records import LoadRecord, RunRecord, Status
