@@ -133,8 +133,8 @@ def _url(text: str) -> str:
 
 
 def _runs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 3:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; expected a whole number from 3, such as 10")
+    if not text.isdecimal() or int(text) < 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; expected a whole number from 4, such as 10")
     return int(text)
 
 

@@ -80,6 +80,11 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
     if master is not None and not expect_workers:
         raise pytest.UsageError("--loadperf-master needs --loadperf-expect-workers N: how many workers to wait for")
     against, url = parsed("against", options.against), config.getoption("loadperf_url")
+    if against is not None and config.getoption("loadperf_calibrate"):
+        raise pytest.UsageError(
+            f"--loadperf-calibrate and --loadperf-against {against} exclude each other: how much one build differs from "
+            "itself is measured without another one beside it"
+        )
     if against is not None and url is not None:
         raise pytest.UsageError(
             f"--loadperf-against {against} and --loadperf-url {url} exclude each other: of a service that runs already "

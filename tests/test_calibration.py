@@ -37,6 +37,12 @@ def test_the_smallest_change_is_the_rules_own() -> None:
     assert found.change == pytest.approx(found.visible / found.centre - 1)
 
 
+def test_pairs_show_what_runs_that_differ_from_one_another_hide() -> None:
+    drifting = load("rush_hour", *(trial(seed=number, slow=1 + number // 2 / 10) for number in range(10)))
+    (found,) = [each for each in calibrations(drifting) if str(each.metric) == "p50@rush"]
+    assert 0.02 <= found.change_beside < found.change / 2
+
+
 def test_a_limit_that_would_hold_is_a_threshold_that_holds() -> None:
     for each in calibrations(RUNS):
         assert judge(parse(each.threshold), RUNS, None, "test").status == "ok"
@@ -51,29 +57,30 @@ def test_a_run_with_calibrate_runs_every_load_so_often_and_judges_nothing(projec
     project.module(
         "test_it",
         'rush_hour = load(Shopper, Stage("rush", users=4, duration="1s"))\n'
-        '@pytest.mark.loadperf("p95 < 1ms")\ndef test_rush(rush_hour): assert len(rush_hour.trials) == 3\n',
+        '@pytest.mark.loadperf("p95 < 1ms")\ndef test_rush(rush_hour): assert len(rush_hour.trials) == 4\n',
     )
-    result = project.run("--loadperf-calibrate", "3")
+    result = project.run("--loadperf-calibrate", "4")
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines(
         [
-            r"  inconclusive  rush_hour  p95 < 1ms +.*\(shown, not judged: --loadperf-calibrate 3\)",
-            r"test_it\.py::rush_hour: 3 runs in one session; other sessions differ more",
-            r"  series +median +spread +one run shows +a limit that would hold",
-            r"  p50 +[\d.]+ ms +[\d.]+% +\+[\d.]+% +p50 < [\d.]+ms",
-            r"  failure_rate +0% +0 points +\+[\d.]+ points +failure_rate < [\d.]+%",
-            r"  rps +[\d.]+/s +[\d.]+% +-[\d.]+% +rps > [\d.]+/s",
+            r"  inconclusive  rush_hour  p95 < 1ms +.*\(shown, not judged: --loadperf-calibrate 4\)",
+            r"test_it\.py::rush_hour: 4 runs in one session; other sessions differ more",
+            r"  pairs: 2 of them, as with --loadperf-against",
+            r"  series +median +spread +one run shows +pairs show +a limit that would hold",
+            r"  p50 +[\d.]+ ms +[\d.]+% +\+[\d.]+% +\+[\d.]+% +p50 < [\d.]+ms",
+            r"  failure_rate +0% +0 points +\+[\d.]+ points +\+[\d.]+ points +failure_rate < [\d.]+%",
+            r"  rps +[\d.]+/s +[\d.]+% +-[\d.]+% +-[\d.]+% +rps > [\d.]+/s",
             r"  p95\[GET search\] +",
-            r"not saved: --loadperf-calibrate 3 judges nothing",
+            r"not saved: --loadperf-calibrate 4 judges nothing",
         ]
     )
     assert list((project.path / ".loadperf/runs").iterdir()) == []
 
 
 def test_so_few_runs_that_nothing_can_be_said_are_refused(project: Project) -> None:
-    result = project.run("--loadperf-calibrate", "2")
+    result = project.run("--loadperf-calibrate", "3")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*'2' is no number of runs; expected a whole number from 3, such as 10"])
+    result.stderr.fnmatch_lines(["*'3' is no number of runs; expected a whole number from 4, such as 10"])
 
 
 def test_the_spread_is_that_of_the_logarithms() -> None:

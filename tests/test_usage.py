@@ -119,6 +119,11 @@ def test_a_fallback_has_to_be_a_service(project: Project) -> None:
             "--loadperf-against git:main and --loadperf-url http://127.0.0.1:8000 exclude each other: of a service "
             "that runs already there is no other build to start",
         ),
+        (
+            ["--loadperf-against", "git:main", "--loadperf-calibrate", "4"],
+            "--loadperf-calibrate and --loadperf-against git:main exclude each other: how much one build differs from "
+            "itself is measured without another one beside it",
+        ),
         (["--loadperf-scale", "half"], "'half' is no scale; expected more than 0 and at most 1, such as 0.1"),
     ],
 )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from statistics import median, stdev
 
 from pytest_loadperf.judge.metrics import Metric
-from pytest_loadperf.judge.rule import RATIO, SHARE, Scale, Standing
+from pytest_loadperf.judge.paired import PAIRS_NEEDED, Pairs
+from pytest_loadperf.judge.rule import Scale, Standing, scale_of
 from pytest_loadperf.measure.summary import stages_of, summary_of
 from pytest_loadperf.records import LoadRecord
 
@@ -24,11 +25,20 @@ class Calibration:
     centre: float
     spread: float  # standard deviation: of the logarithms, so 0.02 is 2 %; of the rates themselves for a failure rate
     visible: float  # from which value on one run would be suspect, beside so many like these
+    beside: float  # from which value on half as many pairs, side by side, would show a change
 
     @property
     def change(self) -> float:
         """The smallest change that one run shows, against the centre; for a failure rate in points, 0 to 1."""
-        return self.visible / self.centre - 1 if self.metric.name != "failure_rate" else self.visible - self.centre
+        return self._from_centre(self.visible)
+
+    @property
+    def change_beside(self) -> float:
+        """The smallest change that half as many pairs show, side by side."""
+        return self._from_centre(self.beside)
+
+    def _from_centre(self, value: float) -> float:
+        return value - self.centre if self.metric.name == "failure_rate" else value / self.centre - 1
 
     @property
     def threshold(self) -> str:
@@ -56,11 +66,14 @@ def _series(load: LoadRecord) -> Iterator[Metric]:
 def _calibration(metric: Metric, load: LoadRecord) -> Calibration | None:
     values = [metric.value(replace(load, trials=(trial,))) for trial in load.trials]
     values = [value for value in values if not math.isnan(value)]
-    if len(values) < 2:
+    if len(values) < 2 * PAIRS_NEEDED:
         return None
-    scale = SHARE if metric.name == "failure_rate" else RATIO
-    standing = Standing([values], scale, worse=-1.0 if metric.name == "rps" else 1.0)
-    return Calibration(metric, len(values), median(values), _spread(values, scale), standing.visible)
+    scale, worse = scale_of(metric.name), -1.0 if metric.name == "rps" else 1.0
+    standing = Standing([values], scale, worse=worse)
+    pairs = Pairs([*zip(values[::2], values[1::2], strict=False)], scale, worse=worse)
+    return Calibration(
+        metric, len(values), median(values), _spread(values, scale), standing.visible, pairs.shown(standing.centre)
+    )
 
 
 def _spread(values: Sequence[float], scale: Scale) -> float:

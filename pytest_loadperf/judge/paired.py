@@ -41,6 +41,7 @@ class Pairs:
         known = [difference for difference in differences if math.isfinite(difference)]
         self.count = len(known)
         self._worse = worse
+        self._scale = scale
         if known:
             spread, freedom = spread_within([known], _PRIOR if scale.relative else scale.prior)
             self.mean = fmean(known)
@@ -55,6 +56,12 @@ class Pairs:
     def visible(self) -> float:
         """The mean for the worse that chance alone would hardly make."""
         return self._worse * self._chance.reach(UNLIKELY)
+
+    def shown(self, centre: float, grown: float = 1.0) -> float:
+        """The first value for the worse, of a baseline that stands there, that would stand out."""
+        value = self._scale.back(self._scale.forward(centre) + grown * self.visible)
+        step = _step(centre, self._scale)
+        return max(value, centre + step) if self._worse > 0 else min(value, centre - step)
 
     def is_worse(self) -> bool:
         """Whether chance alone would hardly make the baseline seem so much better."""
@@ -123,15 +130,10 @@ def _change(metric: Metric, pairs: Pairs, scale: Scale, observed: float, centre:
         centre=centre,
         low=at(pairs.mean - pairs.reach),
         high=at(pairs.mean + pairs.reach),
-        visible=_at_least(at(pairs.visible), centre, scale, pairs.visible),
+        visible=pairs.shown(centre, grown),
         runs=pairs.count,
         paired=at(pairs.mean),
     )
-
-
-def _at_least(value: float, centre: float, scale: Scale, direction: float) -> float:
-    step = _step(centre, scale)
-    return max(value, centre + step) if direction > 0 else min(value, centre - step)
 
 
 def _step(centre: float, scale: Scale) -> float:

@@ -10,7 +10,7 @@ from pytest_loadperf.records import LoadRecord, RunRecord
 from pytest_loadperf.report.terminal import Line
 
 _LEFT = ("series", "a limit that would hold")
-_HEAD = ("series", "median", "spread", "one run shows", "a limit that would hold")
+_HEAD = ("series", "median", "spread", "one run shows", "pairs show", "a limit that would hold")
 
 
 def calibration_lines(run: RunRecord) -> list[Line]:
@@ -24,6 +24,7 @@ def _table(load: LoadRecord) -> Iterator[Line]:
         yield Line(f"{load.key}: too few runs to tell how much they differ", "yellow")
         return
     yield Line(f"{load.key}: {found[0].runs} runs in one session; other sessions differ more", "bold")
+    yield Line(f"  pairs: {found[0].runs // 2} of them, as with --loadperf-against")
     rows = [_HEAD, *map(_row, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -44,5 +45,6 @@ def _row(made: Calibration) -> tuple[str, ...]:
         made.metric.kind.show(made.centre, 3),
         f"{show_number(made.spread * 100, 2)}{unit}",
         f"{sign}{show_number(abs(made.change) * 100, 2)}{unit}",
+        f"{sign}{show_number(abs(made.change_beside) * 100, 2)}{unit}",
         made.threshold,
     )
