@@ -82,8 +82,8 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
     against, url = parsed("against", options.against), config.getoption("loadperf_url")
     if against is not None and config.getoption("loadperf_calibrate"):
         raise pytest.UsageError(
-            f"--loadperf-calibrate and --loadperf-against {against} exclude each other: how much one build differs from "
-            "itself is measured without another one beside it"
+            f"--loadperf-calibrate and --loadperf-against {against} exclude each other: how much one build differs "
+            "from itself is measured without another one beside it"
         )
     if against is not None and url is not None:
         raise pytest.UsageError(
