@@ -89,7 +89,8 @@ def test_a_change_too_small_to_count_is_none_however_certain() -> None:
 
 def test_equal_values_are_no_change_and_share_their_rank() -> None:
     assert change_points([0.0] * 50, SHARE) == []
-    assert [found.place for found in change_points([0.0] * 20 + [0.01] * 8, SHARE)] == [20]
+    assert [found.place for found in change_points([0.0] * 10 + [0.01] * 5, SHARE)] == [10]
+    assert change_points([100.0, 110.0] * 15, RATIO) == []
 
 
 def test_a_run_without_a_number_is_left_out_and_the_places_stay_those_of_the_series() -> None:

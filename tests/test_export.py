@@ -56,16 +56,20 @@ def test_runs_that_the_newest_can_not_be_compared_with_are_left_out(tmp_path: Pa
     def other(run: RunRecord, **changes: object) -> RunRecord:
         return replace(run, loads=(replace(run.loads[0], **changes),))  # type: ignore[arg-type]
 
-    silent = replace(history[3].loads[0].trials[0], stages=())
+    (trial,) = history[3].loads[0].trials
+    silent = replace(trial, stages=())
+    doubtful = replace(trial, generator=replace(trial.generator, lost_workers=("worker 1 was lost",)))
     runs = [
         other(history[0], fingerprint={"cores": "8"}),
         other(history[1], aborted="too many failures"),
         other(history[2], trials=(silent,)),
+        other(history[2], trials=(doubtful,)),
+        other(history[2], faults=("a user raised",)),
         history[3],
     ]
     (made,) = export(runs, tmp_path)
     assert [row["run"] for row in rows(made.path)] == [history[3].id]
-    assert str(made) == f"{made.path}: 1 run, 3 left out: not comparable, stopped early or in doubt"
+    assert str(made) == f"{made.path}: 1 run, 5 left out: not comparable, stopped early or in doubt"
 
 
 def test_branches_stand_in_one_file_with_their_names(tmp_path: Path, history: list[RunRecord]) -> None:
