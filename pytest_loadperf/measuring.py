@@ -16,7 +16,7 @@ from pytest_loadperf.model import Trial
 from pytest_loadperf.plan import Plan
 from pytest_loadperf.records import LoadRecord
 from pytest_loadperf.report.progress import Progress
-from pytest_loadperf.service.running import Counterpart, RunningService, named
+from pytest_loadperf.service.running import Counterpart, RunningService, asleep, named
 from pytest_loadperf.trial import TrialRun
 
 
@@ -70,7 +70,12 @@ class Measuring:
         for number in range(1, pairs + 1):
             title = f"{record.name} pair {number}/{pairs}"
             for of_candidate in (True, False) if number % 2 else (False, True):
-                record = self._candidate(record, title) if of_candidate else self._baseline(record, title, counterpart)
+                if of_candidate:
+                    with asleep(counterpart.service):
+                        record = self._candidate(record, title)
+                else:
+                    with asleep(self._service):
+                        record = self._baseline(record, title, counterpart)
                 if record.aborted:
                     return record
         return record
@@ -82,9 +87,9 @@ class Measuring:
 
     def _baseline(self, record: LoadRecord, title: str, counterpart: Counterpart) -> LoadRecord:
         name = counterpart.name
-        with counterpart.turn(self._service) as service, named(name):
-            plan = replace(self._plan, urls=service.urls)
-            trial, run = self._trial(f"{title}, {record.against_short}", plan, service)
+        with named(name):
+            plan = replace(self._plan, urls=counterpart.service.urls)
+            trial, run = self._trial(f"{title}, {record.against_short}", plan, counterpart.service)
         faults = tuple(dict.fromkeys((*record.faults, *(f"the baseline {name}: {fault}" for fault in run.faults))))
         aborted = f"the baseline {name}: {run.aborted}" if run.aborted else None
         return replace(record, against=(*record.against, _bare(trial)), aborted=aborted, faults=faults)

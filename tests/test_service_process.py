@@ -19,7 +19,7 @@ from service_asking import failure, owner_of, soon, told
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.service.choose import start
 from pytest_loadperf.service.process import ProcessService
-from pytest_loadperf.service.running import RunningService
+from pytest_loadperf.service.running import RunningService, asleep
 from pytest_loadperf.service.spec import ProcessSpec
 
 COMMAND = [sys.executable, str(TELLING), "{port}"]
@@ -116,6 +116,7 @@ def test_one_that_is_paused_uses_no_cpu_until_it_is_resumed() -> None:
         assert isinstance(service, ProcessService)
         burner = psutil.Process(service.pid)
         service.pause()
+        assert soon(lambda: burner.status() == psutil.STATUS_STOPPED)
         before = sum(burner.cpu_times()[:2])
         service.check()
         time.sleep(0.3)
@@ -124,6 +125,41 @@ def test_one_that_is_paused_uses_no_cpu_until_it_is_resumed() -> None:
         service.resume()  # is harmless
         assert told(service.url)
         assert soon(lambda: sum(burner.cpu_times()[:2]) > before)
+
+
+def test_one_that_sleeps_breathes_often_enough_for_its_own_watchdog() -> None:
+    watchdog = (
+        "import sys, threading, time, http.server as h\n"
+        "def watch():\n"
+        "    last = time.monotonic()\n"
+        "    while time.monotonic() - last < 1: last = time.monotonic(); time.sleep(0.01)\n"
+        "    import os; print('unheard of'); os._exit(7)\n"
+        "threading.Thread(target=watch).start()\n"
+        "h.HTTPServer(('127.0.0.1', int(sys.argv[1])), h.SimpleHTTPRequestHandler).serve_forever()"
+    )
+    with start(spec(command=[sys.executable, "-c", watchdog, "{port}"]), say=print) as service:
+        with asleep(service, every_s=0.3):
+            assert isinstance(service, ProcessService)
+            pid = service.pid
+            assert soon(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+            time.sleep(2.5)
+        time.sleep(0.3)
+        service.check()
+        with asleep(service):
+            time.sleep(1.5)
+        with pytest.raises(ServiceError, match="ended with exit code 7"):
+            checked(service)
+
+
+def test_one_that_dies_asleep_is_told_when_it_is_to_wake() -> None:
+    with start(spec(), say=print) as service:
+        assert isinstance(service, ProcessService)
+        sleep = asleep(service, every_s=0.1)
+        sleep.__enter__()
+        os.kill(service.pid, signal.SIGKILL)
+        time.sleep(0.5)
+        with pytest.raises(ServiceError, match="ended with exit code 137"):
+            sleep.__exit__(None, None, None)
 
 
 def test_one_that_is_paused_still_ends_gracefully(tmp_path: Path) -> None:
@@ -149,7 +185,7 @@ def test_a_dead_one_can_not_be_paused() -> None:
 def test_a_killed_pytest_leaves_nothing_running_of_one_that_is_paused() -> None:
     with owner_of("process", "paused") as (owner, _):
         pids = [child.pid for child in psutil.Process(owner.pid).children(recursive=True)]
-        assert [pid for pid in pids if psutil.Process(pid).status() == psutil.STATUS_STOPPED]
+        assert soon(lambda: any(psutil.Process(pid).status() == psutil.STATUS_STOPPED for pid in pids))
         owner.send_signal(signal.SIGKILL)
         owner.wait()
 

@@ -65,7 +65,6 @@ def start_both(
         say(f"loadperf: starting the baseline, {name}")
         with named(name):
             baseline = stack.enter_context(start(other, backend=backend, say=say))
-        baseline.pause()
         running.counterpart = Counterpart(name, baseline)
         yield running
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,9 @@ from pytest_loadperf.errors import LoadperfError, ServiceError
 from pytest_loadperf.model import Sample
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service.ready import NotReady, wait_ready
+
+_BREATH_EVERY_S = 5.0
+_BREATH_S = 0.1
 
 
 class RunningService(ABC):
@@ -63,24 +67,37 @@ class RunningService(ABC):
 
 @dataclass(frozen=True)
 class Counterpart:
-    """The baseline beside a candidate; paused, but for its turns."""
+    """The baseline beside a candidate."""
 
     name: str  # "git:main (ab12cd3)", or an image
     service: RunningService
 
-    @contextmanager
-    def turn(self, candidate: RunningService) -> Iterator[RunningService]:
-        """It runs while the context lasts, and the candidate does not."""
-        candidate.pause()
-        try:
-            self.service.resume()
-            try:
-                yield self.service
-            finally:
-                with suppress(ServiceError):  # it has died, and whoever loads it tells of that
-                    self.service.pause()
-        finally:
-            candidate.resume()
+
+@contextmanager
+def asleep(service: RunningService, every_s: float = _BREATH_EVERY_S) -> Iterator[None]:
+    """The service has next to no CPU while the context lasts.
+
+    Every few seconds it breathes: servers end workers that were not heard of for half a minute, and would end them all
+    when they wake. (Those that wait in select(2), whose clock stands still with them, are not saved by that.)
+    """
+    stop = threading.Event()
+    thread = threading.Thread(target=_breathe, args=(service, every_s, stop), name="loadperf-asleep", daemon=True)
+    service.pause()
+    try:
+        thread.start()
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        service.resume()
+
+
+def _breathe(service: RunningService, every_s: float, stop: threading.Event) -> None:
+    with suppress(ServiceError):  # it has died: whoever loads it next is told
+        while not stop.wait(every_s):
+            service.resume()
+            stop.wait(_BREATH_S)
+            service.pause()
 
 
 @contextmanager
