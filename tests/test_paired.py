@@ -13,7 +13,7 @@ from records import window
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.paired import Pairs
-from pytest_loadperf.judge.rule import RATIO
+from pytest_loadperf.judge.rule import RATIO, SHARE
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.measure.summary import summarise
@@ -151,21 +151,23 @@ def accused(chance: random.Random, change: float, differ: float, count: int = 5)
     return found.is_worse() and found.mean >= math.log(1.02)
 
 
-@pytest.mark.parametrize(("differ", "most"), [(0.01, 0), (0.03, 1), (0.05, 10), (0.08, 25)])
+@pytest.mark.parametrize(("differ", "most"), [(0.01, 0), (0.03, 1), (0.05, 5), (0.08, 15), (0.3, 15)])
 def test_an_unchanged_build_is_hardly_ever_accused(differ: float, most: int) -> None:
     chance = random.Random(4)
-    assert sum(accused(chance, 0.0, differ) for _ in range(1000)) <= most
+    assert sum(accused(chance, 0.0, differ) for _ in range(5000)) / 5 <= most  # of a thousand
 
 
 @pytest.mark.parametrize(
-    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 980), (0.2, 0.08, 5, 900), (0.05, 0.03, 10, 900)]
+    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 980), (0.2, 0.08, 5, 850), (0.05, 0.03, 10, 900)]
 )
 def test_a_slower_build_is_found(change: float, differ: float, count: int, least: int) -> None:
     chance = random.Random(5)
     assert sum(accused(chance, change, differ, count) for _ in range(1000)) >= least
 
 
-def test_few_requests_do_not_promise_more_than_they_can() -> None:
-    alike = [(1.1, 1.0)] * 5
-    assert Pairs(alike, RATIO).is_worse()
-    assert not Pairs(alike, RATIO, own_error=0.2).is_worse()
+def test_pairs_without_failures_promise_no_more_than_so_many_requests_can() -> None:
+    alike = [(0.002, 0.0)] * 5
+    assert Pairs(alike, SHARE).is_worse()
+    assert not Pairs(alike, SHARE, own_error=0.05).is_worse()
+    verdict = seen("failure_rate < baseline + 0.1%", failing([1] * 5, [0] * 5))  # 0.25 % of 400 requests
+    assert verdict.status == "inconclusive"
