@@ -16,8 +16,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from benchmarks.verdict_runs import Numbers, Windows
-from pytest_loadperf.judge.baseline import Baseline, Earlier
+from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.rule import RATIO, Standing
+from pytest_loadperf.judge.soundness import Earlier
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import judge
 from pytest_loadperf.model import GeneratorRecord, StageRecord, Summary, Trial

@@ -15,6 +15,7 @@ import pytest
 from pytest_loadperf.codec import to_plain
 from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.fixtures import IS_LOAD
 from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.thresholds import Threshold
@@ -181,10 +182,20 @@ class Loading:
 
 
 def asked(item: pytest.Item, names: set[str]) -> list[Threshold]:
-    """The thresholds on the baseline that tests have for the load of these names, as far as known beforehand."""
-    users = [each for each in item.session.items if names & set(getattr(each, "fixturenames", ()))]
+    """The thresholds on the baseline that tests have for the load of these names, as far as known beforehand.
+
+    Other modules may have fixtures of the same names: it is the definition that tells.
+    """
+    own = [definition for name in names if (definition := _load_fixture(item, name)) is not None]
+    users = [each for each in item.session.items if any(_load_fixture(each, made.argname) is made for made in own)]
     found = (threshold for each in (*users, item) for threshold in each.stash.get(THRESHOLDS, ()))
     return list(dict.fromkeys(each for each in found if each.relative and each.load in (None, *names)))
+
+
+def _load_fixture(item: pytest.Item, name: str) -> Any:
+    """The definition of a load fixture as a test sees it; None where it sees none, or the name is a call's."""
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get(name)
+    return definitions[-1] if definitions and hasattr(definitions[-1].func, IS_LOAD) else None
 
 
 class _OwnHosts(RunningService):

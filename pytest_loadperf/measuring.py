@@ -46,7 +46,9 @@ class Measuring:
         if record.aborted or record.faults or doubts(record):
             return record
         baseline = memory.baseline(record)
-        verdicts = {each: judge(each, record, baseline, "") for each in (*demands, *advised(record))}
+        asked = {threshold.metric for threshold in demands}
+        advice = [threshold for threshold in advised(record) if threshold.metric not in asked]
+        verdicts = {each: judge(each, record, baseline, "") for each in (*demands, *advice)}
         suspects = {threshold: verdict for threshold, verdict in verdicts.items() if is_suspect(verdict)}
         if not suspects:
             return record
@@ -59,7 +61,12 @@ class Measuring:
         shorter = replace(self._plan, stages=self._plan.stages[: last + 1])
         blank = replace(record, name=f"{record.name} again", trials=())
         again = Measuring(self._spec, shorter, self._service, self._progress).trials(blank)
-        return replace(record, again=tuple(map(_bare, again.trials)))
+        return replace(
+            record,
+            again=tuple(map(_bare, again.trials)),
+            aborted=f"measured again: {again.aborted}" if again.aborted else None,
+            faults=tuple(f"measured again: {fault}" for fault in again.faults),
+        )
 
     def pairs(self, record: LoadRecord, counterpart: Counterpart, pairs: int) -> LoadRecord:
         """The record with so many pairs of trials, one of each build, or as many as came before one was stopped early.

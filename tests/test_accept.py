@@ -106,7 +106,7 @@ def test_an_acceptance_that_can_not_be_read_is_named_and_left_alone(tmp_path: Pa
 def test_a_level_begins_with_the_accepted_run_although_it_had_regressed() -> None:
     runs = [*history(3), slower(3), run(4)]
     before = find(runs, NOW, runs[0].commit)
-    assert levels(before) == [[each.id for each in (*runs[:3], runs[4])]]
+    assert levels(before) == [[each.id for each in runs[:3]]]
     after = find(runs, NOW, runs[0].commit, None, [accepted(3)])
     assert levels(after) == [[each.id for each in runs[:3]], [run(3).id, run(4).id]]
     assert after.line.startswith("median of 2 runs on main since a change was accepted (encryption), newest ")
@@ -140,3 +140,26 @@ def test_suspects_that_were_not_confirmed_are_left_out_and_counted() -> None:
     assert few.line.endswith("; 1 left out as unconfirmed suspects")
     many = find([*history(3), odd], NOW, odd.commit)
     assert many.line.endswith("; environment unstable: 1 of the latest 4 were suspects, unconfirmed")
+
+
+def test_a_suspect_that_fails_by_an_option_is_left_out_as_well() -> None:
+    failed = replace(verdict("p95 < baseline + 10%", status="broken"), change=SUSPECT)
+    odd = replace(run(6), tests=(judged("test_rush_hour", "failed", failed),))
+    assert len(find([*history(6), odd], NOW, odd.commit).loads) == 6
+
+
+def on(record: RunRecord, branch: str) -> RunRecord:
+    assert record.commit is not None
+    return replace(record, commit=replace(record.commit, branch=branch))
+
+
+def test_a_change_that_is_accepted_on_a_branch_is_the_level_there_and_nowhere_else() -> None:
+    main_runs, slow = history(6), on(slower(6), "feature")
+    made = replace(accepted(6), run=slow.id, commit=slow.commit)
+    there = find([*main_runs, slow], NOW, slow.commit, None, [made])
+    assert levels(there) == [[each.id for each in main_runs], [slow.id]]
+    assert there.line.startswith("1 run on feature since a change was accepted (encryption), ")
+    later = run(7)
+    assert levels(find([*main_runs, slow, later], NOW, later.commit, None, [made])) == [
+        [each.id for each in (*main_runs, later)]
+    ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from projects import Project
@@ -11,6 +12,8 @@ from pytest_loadperf.judge.calibration import calibrations
 from pytest_loadperf.judge.rule import RATIO, Standing
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import judge
+from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.model import Trial
 from pytest_loadperf.result import LoadResult
 
 RUNS = load("rush_hour", *(trial(seed=seed, slow=1 + seed / 100) for seed in range(6)))
@@ -89,3 +92,16 @@ def test_the_spread_is_that_of_the_logarithms() -> None:
     made = load("rush_hour", *(trial(seed=1, slow=each) for each in slow))
     (found,) = [each for each in calibrations(made) if str(each.metric) == "p50@rush"]
     assert found.spread == pytest.approx(0.1, rel=0.25)
+
+
+def test_a_latency_of_nothing_is_no_ratio_and_breaks_nothing() -> None:
+    instant = replace(RUNS, trials=tuple(_instant(trial) for trial in RUNS.trials))
+    assert "p50@rush" not in [str(each.metric) for each in calibrations(instant)]
+
+
+def _instant(trial: Trial) -> Trial:
+    stages = (
+        replace(made, summary=replace(made.summary, histogram=Histogram({0: 100}), min_ms=0.0, max_ms=0.0))
+        for made in trial.stages
+    )
+    return replace(trial, stages=tuple(stages))

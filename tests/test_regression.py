@@ -14,7 +14,7 @@ from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.measure.summary import summarise
 from pytest_loadperf.model import GeneratorRecord, SelfCheck, StageRecord, Trial
 from pytest_loadperf.plan import Stage
-from pytest_loadperf.records import LoadRecord, Verdict
+from pytest_loadperf.records import LoadRecord, RunRecord, Verdict
 
 USUAL = [200.0, 202.0, 198.0, 201.0, 199.0, 200.0]
 
@@ -143,27 +143,89 @@ def test_only_runs_that_saw_the_endpoint_count() -> None:
     assert (first.status, first.reason) == ("no_baseline", "it was not measured in any comparable run")
 
 
-def test_two_improvements_in_succession_begin_a_new_level() -> None:
-    history = [run(number, [load(mean)], []) for number, mean in enumerate(USUAL)]
-    for number, mean in enumerate((150.0, 152.0), start=len(history)):
+def improving(history: list[RunRecord], *means: float) -> None:
+    """Add runs with these latencies, each with its verdict."""
+    for mean in means:
         verdict = seen("mean < baseline + 10%", load(mean), find(history, load(mean), None))
-        assert verdict.status == "improved"
-        history.append(run(number, [load(mean)], [judged("test_rush_hour", "passed", verdict)]))
+        history.append(run(len(history), [load(mean)], [judged("test_rush_hour", "passed", verdict)]))
+
+
+def test_five_improvements_in_succession_begin_a_new_level() -> None:
+    history = [run(number, [load(mean)], []) for number, mean in enumerate(USUAL)]
+    improving(history, 150.0, 152.0, 149.0, 151.0, 150.0)
     verdict = seen("mean < baseline + 10%", load(200.0), find(history, load(200.0), None))
-    assert verdict.limit == "< 166 ms (151 ms + 10%)"
+    assert verdict.limit == "< 165 ms (150 ms + 10%)"
     assert is_suspect(verdict)
     assert verdict.change is not None
-    assert (verdict.change.runs, verdict.baseline[:16]) == (8, "median of 2 runs")
+    assert (verdict.change.runs, verdict.baseline[:16]) == (11, "median of 5 runs")
 
 
-def test_one_improvement_alone_changes_no_level() -> None:
+def test_fewer_improvements_change_no_level_and_are_left_out_until_the_next_run_is_none() -> None:
     history = [run(number, [load(mean)], []) for number, mean in enumerate(USUAL)]
-    verdict = seen("mean < baseline + 10%", load(150.0), find(history, load(150.0), None))
-    history.append(run(6, [load(150.0)], [judged("test_rush_hour", "passed", verdict)]))
-    expecting = tuple((each, each.loads[0]) for each in history)
-    assert find(history, load(200.0), None).of_series("mean", lambda _: 1.0).levels == (expecting[:-1],)
-    history.append(run(7, [load(201.0)], []))
-    assert find(history, load(200.0), None).of_series("mean", lambda _: 1.0).runs == 8
+    improving(history, 150.0, 152.0, 149.0, 151.0)
+    assert find(history, load(200.0), None).of_series("mean", lambda _: 1.0).runs == 6
+    improving(history, 201.0)
+    found = find(history, load(200.0), None).of_series("mean", lambda _: 1.0)
+    assert (len(found.levels), found.runs) == (1, 11)
+
+
+def bursting(mean: float, slow: float, count: int = 1000) -> LoadRecord:
+    """A load whose slowest 6 % came all together."""
+    latencies = [mean * (0.9 + 0.2 * number / count) for number in range(count)]
+    latencies[-count * 6 // 100 :] = [slow] * (count * 6 // 100)
+    made = load(*latencies)
+    effects = {f"{percent:g}": 60.0 for percent in (50, 75, 90, 95, 99, 99.9)}
+    (stage,) = made.trials[0].stages
+    clumped = replace(stage, summary=replace(stage.summary, effects=effects))
+    return replace(made, trials=(replace(made.trials[0], stages=(clumped,)),))
+
+
+def quiet(*means: float) -> Baseline:
+    runs = [run(number, [bursting(mean, mean * 1.1)], []) for number, mean in enumerate(means)]
+    return find(runs, load(1.0), None)
+
+
+def test_a_stall_makes_a_number_unsure_and_is_looked_at_again_all_the_same() -> None:
+    baseline = quiet(33.0, 32.5, 33.5, 33.2, 32.8, 33.0)
+    stalled = bursting(33.0, 300.0)
+    verdict = seen("p95 < baseline + 10%", stalled, baseline)
+    assert is_suspect(verdict)
+    calm = replace(stalled, again=bursting(33.0, 36.0).trials)
+    assert seen("p95 < baseline + 10%", calm, baseline).reason.endswith(": not confirmed")
+
+
+def test_fast_errors_are_no_improvement() -> None:
+    failing = load(*[3.0] * 200, failures=200)
+    verdict = seen("p95 < baseline + 10%", failing, after(*[200.0] * 6))
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.endswith("would be seen: more requests failed, 100% to 0% before")
+    assert seen("rps > baseline - 10%", failing, after(*[200.0] * 6)).status == "inconclusive"
+
+
+def test_a_percentile_that_is_one_requests_own_is_not_compared() -> None:
+    verdict = seen("p99.9 < baseline + 60%", load(*[200.0] * 200), after(*USUAL))
+    assert (verdict.status, verdict.observed) == ("inconclusive", "200 ms")
+    assert verdict.reason == "not identifiable with 200 requests, about 3688 needed"
+
+
+def test_a_limit_that_is_further_away_than_what_would_be_seen_is_judged_however_runs_differ() -> None:
+    scattered = after(100.0, 400.0, 150.0, 300.0, 200.0, 220.0)
+    assert seen("mean < baseline + 900%", load(200.0), scattered).status == "ok"
+    few = find([run(number, [load(*[1.0] * 10)], []) for number in range(6)], load(1.0), None)
+    verdict = seen("failure_rate < baseline + 1%", load(*[1.0] * 10), few)
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.endswith("points would be seen: too little to tell")
+
+
+def test_a_slowdown_that_nobody_accepted_does_not_become_normal() -> None:
+    history = [run(number, [load(mean)], []) for number, mean in enumerate(USUAL)]
+    verdict = seen("mean < baseline + 10%", load(260.0, again=255.0), find(history, load(1.0), None))
+    history.append(run(6, [load(260.0)], [judged("test_rush_hour", "failed", verdict)]))
+    improving(history, *[219.0] * 10)
+    assert find(history, load(1.0), None).runs == 6
+    improving(history, 200.0, 218.0, 199.0, 201.0)
+    baseline = find(history, load(1.0), None)
+    assert [found.loads[0].trials[0].stages[0].summary.mean_ms for found, _ in baseline.loads[6:]] == [199.0, 201.0]
 
 
 def test_every_measured_stage_is_judged_unasked_by_p95_and_failures() -> None:

@@ -74,7 +74,7 @@ def test_a_slower_service_is_measured_again_and_then_fails_the_test(marked: Proj
         [
             r"loadperf: rush: p95 < baseline \+ 25%: .* ms seen, < .* ms \(.* ms \+ 25%\) expected; measuring again "
             "before accusing",
-            r"  REGRESSED  rush  p95 < baseline \+ 25% +.* ms +\(\+\d+\.\d%, measured again \+\d+\.\d%; limit < .*, "
+            r"  REGRESSED +rush  p95 < baseline \+ 25% +.* ms +\(\+\d+\.\d%, measured again \+\d+\.\d%; limit < .*, "
             r"median of 6 runs.*, newest ",
         ]
     )
@@ -90,7 +90,7 @@ def test_what_was_slow_only_once_is_not_accused_and_no_measure_for_later_runs(ma
     (marked.path / "once").touch()
     result = marked.run()
     result.assert_outcomes(passed=1)
-    result.stdout.re_match_lines([r"  inconclusive  rush  p95 < baseline \+ 25%.*measured again .*: not confirmed"])
+    result.stdout.re_match_lines([r"  inconclusive +rush  p95 < baseline \+ 25%.*measured again .*: not confirmed"])
     after = marked.run()
     after.assert_outcomes(passed=1)
     after.stdout.re_match_lines([r"  ok  .*median of 6 runs.*; 1 left out as unconfirmed suspects"])
@@ -102,7 +102,7 @@ def test_a_slowdown_that_nobody_asked_about_is_told_and_fails_only_where_that_is
     (project.path / "slow").touch()
     told = project.run("--loadperf-no-save")
     told.assert_outcomes(passed=1)
-    told.stdout.re_match_lines([r"  regressed  rush  p95 < baseline \+ 5%.*\(advice; \+\d+\.\d%, measured again"])
+    told.stdout.re_match_lines([r"  regressed +rush  p95 < baseline \+ 5%.*\(advice; \+\d+\.\d%, measured again"])
     project.run("--loadperf-fail-on", "regression").assert_outcomes(failed=1)
 
 
@@ -131,3 +131,30 @@ def test_a_plain_load_fails_where_a_baseline_is_required_and_missing(project: Pr
     result = project.run("--loadperf-require-baseline")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*BROKEN*p95 < baseline + 5%*no earlier run*--loadperf-require-baseline*"])
+
+
+def test_a_second_look_that_does_not_run_as_asked_fails_the_test(marked: Project) -> None:
+    text = (marked.path / "test_it.py").read_text()
+    text = text.replace(
+        'f"/delay/{DELAY_MS}"', 'f"/status/503" if (HERE / "failing").exists() else f"/delay/{DELAY_MS}"'
+    )
+    text = text.replace('(HERE / "slow").unlink(missing_ok=True)', '(HERE / "failing").touch()')
+    text = text.replace('duration="2s"))', 'duration="2s"), abort="failure_rate > 50% for 1s")')
+    (marked.path / "test_it.py").write_text(text)
+    known(marked)
+    (marked.path / "slow").touch()
+    (marked.path / "once").touch()
+    result = marked.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines(
+        [r"  BROKEN .*the load runs as asked +measured again: stopped after \d s by abort='failure_rate > 50% for 1s'"]
+    )
+
+
+def test_a_threshold_on_another_load_of_the_same_name_does_not_stand_in_the_way(project: Project) -> None:
+    (project.path / "test_it.py").write_text(PLAIN)
+    (project.path / "test_other.py").write_text(MARKED)
+    result = project.run("--loadperf-require-baseline", "--loadperf-no-save")
+    result.assert_outcomes(failed=2)
+    lines = [line for line in result.stdout.lines if line.startswith("  BROKEN  rush  p95 < baseline + ")]
+    assert {line.split()[6] for line in lines} == {"5%", "25%"}

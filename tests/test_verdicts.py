@@ -176,6 +176,15 @@ def test_a_percentile_that_is_one_requests_own_is_no_verdict() -> None:
     assert verdict.reason == "not identifiable with 100 requests, about 368 needed"
 
 
+def test_enough_requests_that_were_slow_together_break_a_limit_narrowly() -> None:
+    slow = {"GET /": [20.0] * 940 + [900.0] * 60}
+    whole = stage(slow)
+    clumped = replace(whole, summary=replace(whole.summary, effects={"95": 60.0}))
+    verdict = judged("p95 < 250ms", load(clumped))
+    assert (verdict.status, verdict.observed) == ("broken", "900 ms")
+    assert verdict.reason == "narrowly: slow requests came together, 95% interval from 20 ms"
+
+
 def test_a_limit_that_every_request_kept_needs_enough_of_them() -> None:
     verdict = judged("p99 < 1s", load(stage(spread(298))))
     assert (verdict.status, verdict.observed) == ("inconclusive", "99 ms")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import groupby
 
 from pytest_loadperf.errors import HistoryError
-from pytest_loadperf.judge.doubts import doubts
+from pytest_loadperf.judge.rule import RUNS_NEEDED
+from pytest_loadperf.judge.soundness import Earlier, is_sound, is_unconfirmed, newest_sound, verdicts_on
 from pytest_loadperf.quantity import show_time
-from pytest_loadperf.records import Acceptance, Commit, LoadRecord, RunRecord, Verdict
+from pytest_loadperf.records import Acceptance, Commit, LoadRecord, RunRecord
 
-Earlier = tuple[RunRecord, LoadRecord]
 Levels = tuple[tuple[Earlier, ...], ...]
 _MOST = 30  # the newest
 _UNSTABLE = 0.2  # of the runs
@@ -70,7 +70,7 @@ class Baseline:
     def of_series(self, series: str, value: Callable[[RunRecord], float]) -> Baseline:
         """Only the runs that have this number of the load: an endpoint may be younger than its load.
 
-        Two runs in succession that had improved begin a new level.
+        Five runs in succession that had improved begin a new level.
         """
         having = [[earlier for earlier in level if not math.isnan(value(earlier[0]))] for level in self.levels]
         levels = tuple(part for level in having for part in _split_where_improved(level, series))
@@ -80,24 +80,25 @@ class Baseline:
 
 
 def _split_where_improved(level: Sequence[Earlier], series: str) -> Iterator[tuple[Earlier, ...]]:
-    """The level, cut before the first of every two runs in succession that had improved.
+    """The level, cut before the first of so many runs in succession that had improved as make a level.
 
-    Where the newest run alone had improved, it is left out: only the next one tells whether a level begins with it.
+    The newest ones that had improved, while they are fewer, are left out: a fast machine may have made them.
     """
-    begins, better = 0, [_improved(*earlier, series) for earlier in level]
-    for place in range(1, len(level) - 1):
-        if better[place] and better[place + 1] and not better[place - 1]:
-            yield tuple(level[begins:place])
-            begins = place
-    undecided = len(level) > 1 and better[-1] and not better[-2]
+    begins = streak = 0
+    for place, earlier in enumerate(level):
+        streak = streak + 1 if _improved(*earlier, series) else 0
+        if streak == RUNS_NEEDED and (start := place - streak + 1) > begins:
+            yield tuple(level[begins:start])
+            begins = start
+    rest = level[begins : len(level) - streak] if streak < RUNS_NEEDED else level[begins:]
     if level:
-        yield tuple(level[begins : -1 if undecided else None])
+        yield tuple(rest or level[begins:])
 
 
 def _improved(run: RunRecord, load: LoadRecord, series: str) -> bool:
     return any(
         verdict.status == "improved" and verdict.change is not None and verdict.change.series == series
-        for verdict in _verdicts(run, load)
+        for verdict in verdicts_on(run, load)
     )
 
 
@@ -116,30 +117,58 @@ def find(
     """
     default_origin, default = _default(records, commit)
     origin, chosen = (default_origin, default) if name is None else named(records, name)
-    acceptances = [each for each in accepted if load.key in each.loads]
+    ids = {run.id for run in chosen}
+    acceptances = [each for each in accepted if load.key in each.loads and each.run in ids]
     earlier = _of_load(chosen, load.key)
-    alike = [found for found in earlier if found[1].fingerprint == load.fingerprint]
-    comparable = _newest_sound(alike, acceptances)
-    if not comparable:
-        sound = [found for found in earlier if _is_sound(*found, acceptances)]
-        return Baseline(origin=origin, why_empty=_why_empty(records, load, origin, earlier, sound))
-    ids = {run.id for run, _ in comparable}
-    peers = [] if name is None else [found for found in _of_load(default, load.key) if found[0].id not in ids]
-    alike_peers = [found for found in peers if found[1].fingerprint == load.fingerprint]
-    latest = alike[-_MOST:]
-    return Baseline(
-        levels=(*_levels(_newest_sound(alike_peers, acceptances), acceptances), *_levels(comparable, acceptances)),
+    alike = _comparable(earlier, load)
+    comparable = newest_sound(alike, acceptances, _MOST)
+    found = Baseline(
+        levels=tuple(_levels(comparable, acceptances)),
         origin=origin,
         accepted=_reason(comparable, acceptances),
-        unconfirmed=sum(_is_unconfirmed(*found) for found in latest),
-        latest=len(latest),
+        unconfirmed=sum(is_unconfirmed(*each) for each in alike[-_MOST:]),
+        latest=len(alike[-_MOST:]),
     )
+    if name is not None:
+        peers = [each for each in _comparable(_of_load(default, load.key), load) if each[0].id not in ids]
+        found = replace(found, levels=(*_levels(newest_sound(peers, acceptances, _MOST), acceptances), *found.levels))
+    elif own := _of_own_branch(records, load, commit, ids, accepted):
+        found = replace(own, levels=(*found.levels, *own.levels))
+    if comparable or found.accepted:
+        return found
+    sound = [each for each in earlier if is_sound(*each)]
+    return Baseline(origin=origin, why_empty=_why_empty(records, load, origin, earlier, sound))
+
+
+def _of_own_branch(
+    records: Sequence[RunRecord],
+    load: LoadRecord,
+    commit: Commit | None,
+    others: set[str],
+    accepted: Sequence[Acceptance],
+) -> Baseline | None:
+    """The level that was accepted on the branch of this run, where that is not compared with anyway."""
+    branch = commit.branch if commit else None
+    runs = [run for run in records if branch and run.commit and run.commit.branch == branch and run.id not in others]
+    ids = {run.id for run in runs}
+    acceptances = [each for each in accepted if load.key in each.loads and each.run in ids]
+    if not acceptances:
+        return None
+    alike = _comparable(_of_load(runs, load.key), load)
+    *_, level = [(), *_levels(newest_sound(alike, acceptances, _MOST), acceptances)]
+    if not level or level[-1][0].started_at < acceptances[-1].since:
+        return None
+    return Baseline(levels=(level,), origin=f"on {branch}", accepted=acceptances[-1].reason)
+
+
+def _comparable(runs: Sequence[Earlier], load: LoadRecord) -> list[Earlier]:
+    return [found for found in runs if found[1].fingerprint == load.fingerprint]
 
 
 def _reason(runs: Sequence[Earlier], acceptances: Iterable[Acceptance]) -> str:
     """Of the acceptance that the last level began with; empty if it began with none."""
-    newest, _ = runs[-1]
-    return next((each.reason for each in reversed([*acceptances]) if each.since <= newest.started_at), "")
+    newest = runs[-1][0].started_at if runs else ""
+    return next((each.reason for each in reversed([*acceptances]) if each.since <= newest), "")
 
 
 def _levels(runs: Sequence[Earlier], acceptances: Iterable[Acceptance]) -> Iterator[tuple[Earlier, ...]]:
@@ -185,41 +214,6 @@ def _default(records: Sequence[RunRecord], commit: Commit | None) -> tuple[str, 
 
 def _of_load(records: Sequence[RunRecord], key: str) -> list[Earlier]:
     return [(run, load) for run in records for load in run.loads if load.key == key]
-
-
-def _newest_sound(runs: Sequence[Earlier], acceptances: Sequence[Acceptance]) -> list[Earlier]:
-    """Of these runs, as many as count; a long history is not looked through for more."""
-    sound = (found for found in reversed(runs) if _is_sound(*found, acceptances))
-    return [*islice(sound, _MOST)][::-1]
-
-
-def _is_sound(run: RunRecord, load: LoadRecord, acceptances: Iterable[Acceptance]) -> bool:
-    if load.aborted is not None or load.faults or doubts(load):
-        return False
-    if any(each.since <= run.started_at <= each.at for each in acceptances):  # slower, and accepted as it is
-        return True
-    return not any(_spoils(verdict) for verdict in _verdicts(run, load))
-
-
-def _spoils(verdict: Verdict) -> bool:
-    """Whether a verdict says that its run is no measure of what is normal.
-
-    It regressed, or seemed to; or it broke a fixed limit: fast errors and known slowness are not normal either.
-    """
-    if verdict.status == "broken":
-        return "baseline" not in verdict.threshold
-    return verdict.status == "regressed" or (verdict.change is not None and verdict.change.suspect)
-
-
-def _is_unconfirmed(run: RunRecord, load: LoadRecord) -> bool:
-    return any(
-        verdict.change is not None and verdict.change.suspect and verdict.status != "regressed"
-        for verdict in _verdicts(run, load)
-    )
-
-
-def _verdicts(run: RunRecord, load: LoadRecord) -> Iterator[Verdict]:
-    return (verdict for test in run.tests for verdict in test.verdicts if verdict.load == load.key)
 
 
 def _why_empty(

@@ -9,6 +9,7 @@ from statistics import median, stdev
 
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.paired import PAIRS_NEEDED, Pairs
+from pytest_loadperf.judge.regression import own_error
 from pytest_loadperf.judge.rule import Scale, Standing, scale_of
 from pytest_loadperf.measure.summary import stages_of, summary_of
 from pytest_loadperf.records import LoadRecord
@@ -64,12 +65,13 @@ def _series(load: LoadRecord) -> Iterator[Metric]:
 
 
 def _calibration(metric: Metric, load: LoadRecord) -> Calibration | None:
-    values = [metric.value(replace(load, trials=(trial,))) for trial in load.trials]
-    values = [value for value in values if not math.isnan(value)]
-    if len(values) < 2 * PAIRS_NEEDED:
-        return None
     scale, worse = scale_of(metric.name), -1.0 if metric.name == "rps" else 1.0
-    standing = Standing([values], scale, worse=worse)
+    runs = [replace(load, trials=(trial,)) for trial in load.trials]
+    runs = [each for each in runs if math.isfinite(scale.forward(metric.value(each)))]
+    if len(runs) < 2 * PAIRS_NEEDED:
+        return None
+    values = [metric.value(each) for each in runs]
+    standing = Standing([values], scale, worse=worse, own_error=max(own_error(metric, each) for each in runs))
     pairs = Pairs([*zip(values[::2], values[1::2], strict=False)], scale, worse=worse)
     return Calibration(
         metric, len(values), median(values), _spread(values, scale), standing.visible, pairs.shown(standing.centre)

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 
 from pytest_loadperf.judge.limits import FromBaseline
 from pytest_loadperf.judge.metrics import Metric
-from pytest_loadperf.judge.regression import BLIND, own_error
+from pytest_loadperf.judge.regression import FAILS_MORE, bends, own_error
 from pytest_loadperf.judge.rule import BAND, COUNT, UNLIKELY, Scale, away, scale_of
 from pytest_loadperf.judge.statistics import Expected, spread_within
 from pytest_loadperf.judge.thresholds import Threshold
@@ -23,7 +23,6 @@ _LEAST = 0.02  # what counts as a change at all, as a part of the baseline
 # How much the two of a pair differ, before any was seen. Pairs of one machine differ by 1 to 8 %. In simulations of 5
 # pairs that differ by 5 %, a prior of 2 % accuses 16 of 1,000 unchanged builds, this one 4.
 _PRIOR = 0.04
-_FAILS_MORE = 0.01  # of the requests
 
 
 class Pairs:
@@ -92,7 +91,7 @@ def judge_paired(verdict: Verdict, threshold: Threshold, limit: FromBaseline, lo
     shown, shown_bound = kind.shown(observed, bound)
     (shown_centre,) = kind.shown(centre)
     status, reason = _status(threshold, pairs, change, bound, scale)
-    if why := _no_measure(metric, load, beside):
+    if why := _no_measure(metric, load, beside, status):
         status, reason = "inconclusive", f"{reason}: {why}"
     return replace(
         seen,
@@ -170,16 +169,19 @@ def _status(threshold: Threshold, pairs: Pairs, change: Change, bound: float, sc
         return "inconclusive", f"{seen}: within what chance explains"
     if counts and pairs.is_better():
         return "improved", seen
-    if scale.relative and abs(change.visible - change.centre) > BLIND * change.centre:
-        return "inconclusive", f"{seen}: pairs differ too much"
+    if scale.hides(change.visible, change.centre, bound):
+        why = "pairs differ too much" if scale.relative else "too little to tell"
+        return "inconclusive", f"{seen}: {why}"
     return "ok", seen
 
 
-def _no_measure(metric: Metric, load: LoadRecord, beside: LoadRecord) -> str:
-    """Why the baseline is none, for a number that its failures bend: errors are fast, or slow, but no answers."""
-    if metric.of_service or metric.name in ("failures", "failure_rate"):
+def _no_measure(metric: Metric, load: LoadRecord, beside: LoadRecord, status: Status) -> str:
+    """Why a number that its failures bend proves nothing: errors are fast, or slow, but no answers."""
+    if not bends(metric):
         return ""
     ours, theirs = (measured(each, metric.stage, metric.endpoint).failure_rate for each in (load, beside))
-    if not theirs > ours + _FAILS_MORE:
-        return ""
-    return f"{load.against_name} failed more, {show_rate_percent(theirs)} to {show_rate_percent(ours)}"
+    if theirs > ours + FAILS_MORE:
+        return f"{load.against_name} failed more, {show_rate_percent(theirs)} to {show_rate_percent(ours)}"
+    if ours > theirs + FAILS_MORE and status in ("ok", "improved"):
+        return f"more requests failed, {show_rate_percent(ours)} to {show_rate_percent(theirs)} of {load.against_name}"
+    return ""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from statistics import median
 
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.changepoints import Drift, drift
 from pytest_loadperf.judge.limits import FromBaseline
 from pytest_loadperf.judge.metrics import Metric
-from pytest_loadperf.judge.rule import RUNS_NEEDED, Scale, Standing, away, scale_of
+from pytest_loadperf.judge.rule import RUNS_NEEDED, Standing, away, scale_of
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.summary import measured
+from pytest_loadperf.quantity import show_rate_percent
 from pytest_loadperf.records import Change, LoadRecord, Status, Verdict
 
-BLIND = 0.5  # of the centre: where only larger changes would be seen, a run that keeps its limit proves little
+FAILS_MORE = 0.01  # of the requests
+_SQRT2 = math.sqrt(2)
 _Z = 1.96
 
 
@@ -25,18 +29,17 @@ def judge_change(
 ) -> Verdict:
     """The verdict on a limit that moves with the baseline."""
     metric, kind = threshold.metric, threshold.metric.kind
-    scale = scale_of(metric.name)
     observed = metric.value(load)
     comparable, levels = _of_series(metric, baseline)
     if not levels:
         return replace(verdict, status="no_baseline", observed=kind.show(observed, 3), reason=comparable.why_empty)
-    worse = 1.0 if threshold.op.startswith("<") else -1.0
-    standing = Standing(levels, scale, worse=worse, own_error=own_error(metric, load))
-    bound = limit.value(standing.centre, kind)
-    change = _change(threshold, load, standing, bound)
-    status, reason = _status(threshold, change, standing, bound, scale)
-    shown, shown_bound = kind.shown(observed, bound)
-    (centre,) = kind.shown(standing.centre)
+    series = _Series(threshold, limit, levels, own_error(metric, load))
+    change = series.change(observed, metric.value(again_of(load)) if load.again else math.nan)
+    status, reason = series.status(change)
+    if status in ("ok", "improved") and (why := _fails_more(metric, load, comparable)):
+        status, reason = "inconclusive", f"{reason}: {why}"
+    shown, shown_bound = kind.shown(observed, series.bound)
+    (centre,) = kind.shown(change.centre)
     return replace(
         verdict,
         status=status,
@@ -46,6 +49,11 @@ def judge_change(
         reason=reason,
         change=change,
     )
+
+
+def again_of(load: LoadRecord) -> LoadRecord:
+    """The second measurement as a load of its own."""
+    return replace(load, trials=load.again, again=())
 
 
 def drifting(metric: Metric, load: LoadRecord, baseline: Baseline) -> Drift | None:
@@ -67,45 +75,90 @@ def is_suspect(verdict: Verdict) -> bool:
     return verdict.change is not None and verdict.change.suspect and math.isnan(verdict.change.again)
 
 
-def _change(threshold: Threshold, load: LoadRecord, standing: Standing, bound: float) -> Change:
-    metric = threshold.metric
-    observed = metric.value(load)
-    low, high = standing.band
-    return Change(
-        series=str(metric),
-        observed=observed,
-        centre=standing.centre,
-        low=low,
-        high=high,
-        visible=standing.visible,
-        runs=standing.runs,
-        suspect=not threshold.holds(observed, bound) and standing.is_worse(observed),
-        again=metric.value(replace(load, trials=load.again, again=())) if load.again else math.nan,
-    )
+class _Series:
+    """The comparable runs of one number, and the limit that they make."""
+
+    def __init__(
+        self, threshold: Threshold, limit: FromBaseline, levels: Sequence[Sequence[float]], own_error: float
+    ) -> None:
+        self._threshold = threshold
+        self._scale = scale_of(threshold.metric.name)
+        self._worse = 1.0 if threshold.op.startswith("<") else -1.0
+
+        def standing(error: float) -> Standing:
+            return Standing(levels, self._scale, worse=self._worse, own_error=error)
+
+        # How sure this run's own number is does not keep a suspicion down, which costs only a second look: a stall that
+        # makes the number unsure is just what that should tell from chance. It does keep an accusation down.
+        self._suspecting, self._alone, self._twice = standing(0.0), standing(own_error), standing(own_error / _SQRT2)
+        self.bound = limit.value(self._suspecting.centre, threshold.metric.kind)
+
+    def change(self, observed: float, again: float) -> Change:
+        """Where the number stands."""
+        expecting = self._suspecting
+        low, high = self._alone.band
+        return Change(
+            series=str(self._threshold.metric),
+            observed=observed,
+            centre=expecting.centre,
+            low=low,
+            high=high,
+            visible=max(expecting.visible, self._twice.visible, key=lambda value: self._worse * value),
+            runs=expecting.runs,
+            suspect=self._is_beyond(observed) and expecting.is_worse(observed),
+            again=again,
+        )
+
+    def status(self, change: Change) -> tuple[Status, str]:
+        """What it comes to, and why."""
+        moved, seen = self._away(change.observed), f"{self._away(change.visible)} would be seen"
+        if change.runs < RUNS_NEEDED:
+            return "no_baseline", f"{moved}; a verdict needs {RUNS_NEEDED} comparable runs"
+        if change.suspect and math.isnan(change.again):
+            return "inconclusive", f"{moved}, but not measured again"
+        if change.suspect:
+            both = f"{moved}, measured again {self._away(change.again)}"
+            return ("regressed", both) if self._shows_twice(change) else ("inconclusive", f"{both}: not confirmed")
+        if self._is_beyond(change.observed):
+            return "inconclusive", f"{moved}, {seen}: within what chance explains"
+        if self._alone.is_better(change.observed):
+            return "improved", f"{moved}, {seen}"
+        if self._scale.hides(change.visible, change.centre, self.bound):
+            why = "runs differ too much" if self._scale.relative else "too little to tell"
+            return "inconclusive", f"{moved}, {seen}: {why}"
+        return "ok", f"{moved}, {seen}"
+
+    def _shows_twice(self, change: Change) -> bool:
+        forward, back = self._scale.forward, self._scale.back
+        mean = back((forward(change.observed) + forward(change.again)) / 2)
+        again = self._is_beyond(change.again) and self._suspecting.is_worse(change.again)
+        return again and self._twice.is_worse(mean)
+
+    def _is_beyond(self, value: float) -> bool:
+        return not self._threshold.holds(value, self.bound)
+
+    def _away(self, value: float) -> str:
+        return away(value, self._suspecting.centre, self._scale)
 
 
-def _status(threshold: Threshold, change: Change, standing: Standing, bound: float, scale: Scale) -> tuple[Status, str]:
-    """What it comes to, and why."""
+def _fails_more(metric: Metric, load: LoadRecord, baseline: Baseline) -> str:
+    """Why a number that its failures bend proves nothing: errors are fast, or slow, but no answers."""
+    ours = _failure_rate(metric, load)
+    if not bends(metric) or not ours > FAILS_MORE:
+        return ""
+    before = median(_failure_rate(metric, earlier) for _, earlier in baseline.loads)
+    if not ours > before + FAILS_MORE:
+        return ""
+    return f"more requests failed, {show_rate_percent(ours)} to {show_rate_percent(before)} before"
 
-    def distance(value: float) -> str:
-        return away(value, change.centre, scale)
 
-    seen = f"{distance(change.observed)}, {distance(change.visible)} would be seen"
-    if change.runs < RUNS_NEEDED:
-        return "no_baseline", f"{distance(change.observed)}; a verdict needs {RUNS_NEEDED} comparable runs"
-    if change.suspect and math.isnan(change.again):
-        return "inconclusive", f"{distance(change.observed)}, but not measured again"
-    if change.suspect:
-        both = f"{distance(change.observed)}, measured again {distance(change.again)}"
-        confirmed = not threshold.holds(change.again, bound) and standing.is_worse(change.again)
-        return ("regressed", both) if confirmed else ("inconclusive", f"{both}: not confirmed")
-    if not threshold.holds(change.observed, bound):
-        return "inconclusive", f"{seen}: within what chance explains"
-    if standing.is_better(change.observed):
-        return "improved", seen
-    if scale.relative and abs(change.visible - change.centre) > BLIND * change.centre:
-        return "inconclusive", f"{seen}: runs differ too much"
-    return "ok", seen
+def bends(metric: Metric) -> bool:
+    """Whether failures make a number mean something else."""
+    return not metric.of_service and metric.name not in ("failures", "failure_rate")
+
+
+def _failure_rate(metric: Metric, load: LoadRecord) -> float:
+    return measured(load, metric.stage, metric.endpoint).failure_rate
 
 
 def own_error(metric: Metric, load: LoadRecord) -> float:

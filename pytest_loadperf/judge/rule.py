@@ -21,18 +21,28 @@ class Scale:
     back: Callable[[float], float]
     prior: float  # how much runs differ, before any was seen
     least: float  # what counts as a change at all: a part of the centre, or as much as this
+    blind: float  # where only larger changes would be seen, a number that keeps its limit proves little; likewise
     relative: bool = False
 
     def step(self, centre: float) -> float:
         """The smallest change that counts, in the metric's own unit."""
         return centre * self.least if self.relative else self.least
 
+    def hides(self, visible: float, centre: float, bound: float) -> bool:
+        """Whether what would be seen is too large a change, and one that is beyond the limit."""
+        change = abs(visible - centre)
+        return change > abs(bound - centre) and change > (centre * self.blind if self.relative else self.blind)
 
-RATIO = Scale(lambda value: math.log(value) if value > 0 else math.nan, math.exp, 0.05, 0.05, relative=True)
+
+RATIO = Scale(lambda value: math.log(value) if value > 0 else math.nan, math.exp, 0.05, 0.05, 0.5, relative=True)
 SHARE = Scale(
-    lambda rate: math.asin(math.sqrt(rate)), lambda angle: math.sin(min(max(angle, 0.0), math.pi / 2)) ** 2, 0.03, 0.001
+    lambda rate: math.asin(math.sqrt(rate)),
+    lambda angle: math.sin(min(max(angle, 0.0), math.pi / 2)) ** 2,
+    0.03,
+    0.001,
+    0.01,
 )
-COUNT = Scale(math.sqrt, lambda root: max(root, 0.0) ** 2, 0.5, 1.0)
+COUNT = Scale(math.sqrt, lambda root: max(root, 0.0) ** 2, 0.5, 1.0, 10.0)
 _SCALES = {"failure_rate": SHARE, "failures": COUNT}
 
 

@@ -44,6 +44,8 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
     if math.isnan(observed):
         return replace(verdict, reason=metric.why_missing(load))
     if isinstance(limit, FromBaseline):
+        if metric.percent is not None and (why := _too_few_to_tell(load, metric, metric.percent)):
+            return replace(verdict, status="inconclusive", observed=metric.kind.show(observed, 3), reason=why)
         if load.against_name:
             verdict = judge_paired(verdict, threshold, limit, load)
         else:
@@ -87,6 +89,9 @@ def _with_interval(verdict: Verdict, threshold: Threshold, bound: float, summary
     if threshold.op.startswith("<") and threshold.holds(summary.max_ms, bound):
         return _unbroken(verdict, summary, percent)
     low, high = summary.interval_ms(percent)
+    if verdict.status == "broken" and math.isinf(high) and _are_enough(summary.requests, percent):
+        why = f"narrowly: slow requests came together, 95% interval from {show_ms(low)}"
+        return replace(verdict, reason=why if threshold.holds(low, bound) else "")
     if math.isinf(high) and threshold.holds(low, bound) == threshold.op.startswith("<"):
         why = _too_few(summary.requests, interval.needed(percent, summary.effects))
         return replace(verdict, status="inconclusive", observed=f"at least {show_ms(low)}", reason=why)
@@ -95,11 +100,22 @@ def _with_interval(verdict: Verdict, threshold: Threshold, bound: float, summary
     return replace(verdict, reason=f"narrowly: 95% interval {show_ms(low)} to {show_ms(high)}")
 
 
+def _are_enough(requests: int, percent: float) -> bool:
+    """Whether so many requests, were they independent, would show this percentile."""
+    return requests >= requests_needed(percent / 100, 0.975)
+
+
 def _unbroken(verdict: Verdict, summary: Summary, percent: float) -> Verdict:
     """The verdict on a limit that every single request kept: enough of them show that nearly all do."""
     if failure_rate_bound(0, summary.requests) <= 1 - percent / 100:
         return verdict
     return replace(verdict, status="inconclusive", reason=_too_few(summary.requests, requests_needed(percent / 100)))
+
+
+def _too_few_to_tell(load: LoadRecord, metric: Metric, percent: float) -> str:
+    """Why a percentile is one request's own; empty where it is not."""
+    requests = measured(load, metric.stage, metric.endpoint).requests
+    return "" if _are_enough(requests, percent) else _too_few(requests, requests_needed(percent / 100, 0.975))
 
 
 def _too_few(requests: int, needed: int) -> str:

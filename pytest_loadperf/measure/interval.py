@@ -19,7 +19,7 @@ _BLOCKS = 10
 # The effect is itself an estimate from a few blocks. This makes the interval of p95 hold the true one in 88 to 97 of
 # 100 runs of a simulated queue, with ten blocks; with fewer, more by the square of Student's t over that for ten. Three
 # blocks are trusted like five: short stages are for a quick look.
-_CAUTION = 1.45
+_CAUTION = 1.5
 _STUDENT = {3: 2.78, 4: 2.78, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 _Z = 1.96  # 95 %, two-sided
 _TAIL = 0.025

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_loadperf.judge.baseline import Earlier
+from pytest_loadperf.judge.soundness import Earlier
 from pytest_loadperf.records import RunRecord
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.judge.baseline import Baseline, Earlier, called, find
+from pytest_loadperf.judge.baseline import Baseline, called, find
 from pytest_loadperf.judge.changepoints import ChangePoint, change_points
 from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.rule import scale_of
+from pytest_loadperf.judge.soundness import Earlier
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.records import LoadRecord, RunRecord, Status
@@ -91,7 +92,8 @@ def trend(run: RunRecord, history: Sequence[RunRecord], key: str, endpoint: str 
     runs = until(run, history)
     baseline = find(runs[:-1], now, run.commit, run.baseline, run.accepted)
     points = tuple(_point(earlier, (run, now), endpoint) for earlier in of_load(runs, key))
-    return Trend(points, baseline, _medians(points, baseline), tuple(_limits(run, key, endpoint)))
+    medians = {metric: _median(Metric(metric, endpoint), points, baseline) for metric in METRICS}
+    return Trend(points, baseline, medians, tuple(_limits(run, key, endpoint)))
 
 
 def endpoints_of_interest(run: RunRecord, load: LoadRecord) -> list[str]:
@@ -118,14 +120,11 @@ def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
     )
 
 
-def _medians(points: Sequence[Point], baseline: Baseline) -> dict[str, float]:
-    frame = pd.DataFrame(
-        [[point.run.id, *(getattr(point, metric) for metric in METRICS)] for point in points],
-        columns=pd.Index(["run", *METRICS]),
-    )
-    chosen = frame["run"].isin([run.id for run, _ in baseline.loads])
-    medians = frame.loc[chosen, list(METRICS)].median()
-    return {metric: float(medians[metric]) for metric in METRICS}
+def _median(metric: Metric, points: Sequence[Point], baseline: Baseline) -> float:
+    """Of the runs that a verdict on this number compares with: an improvement may have begun a level of its own."""
+    values = pd.Series({point.run.id: float(getattr(point, metric.name)) for point in points})
+    runs = baseline.of_series(str(metric), lambda run: float(values[run.id])).loads
+    return float(values[[run.id for run, _ in runs]].median())
 
 
 def _limits(run: RunRecord, key: str, endpoint: str | None) -> Iterator[Limit]:
