@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 from projects import Project
+from repositories import MARKED, SERVICE, TESTS, change, git
 
 from pytest_loadperf.history.store import open_store
 from pytest_loadperf.records import LoadRecord
 
-SERVICE = """
-import asyncio, sys
-
-DELAY_S = 0.02
-
-async def answer(reader, writer):
-    try:
-        while await reader.readuntil(b"\\r\\n\\r\\n"):
-            await asyncio.sleep(DELAY_S)
-            writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-
-async def main():
-    async with await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1])) as server:
-        await server.serve_forever()
-
-asyncio.run(main())
-"""
 CONFTEST = """
 import sys
 from pathlib import Path
@@ -37,27 +17,8 @@ from pytest_loadperf import process_service
 HERE = Path(__file__).parent
 loadperf_service = process_service([sys.executable, str(HERE / "app" / "service.py"), "{port}"])
 """
-TESTS = """
-import pytest
-from locust import FastHttpUser, task
-from pytest_loadperf import Stage, load
-
-class Caller(FastHttpUser):
-    @task
-    def ask(self):
-        self.client.get("/", name="ask")
-
-rush = load(Caller, Stage("rush", users=4, duration="1s"))
-"""
-MARKED = TESTS + '@pytest.mark.loadperf("p50 < baseline + 20%")\ndef test_rush(rush): pass\n'
 PLAIN = TESTS + "def test_rush(rush): assert rush.requests > 50\n"
 BESIDE_MAIN = ("--loadperf-against", "git:main", "--loadperf-pairs", "2")
-
-
-def git(project: Project, *words: str) -> str:
-    me = ("-c", "user.name=me", "-c", "user.email=me@example.org")
-    done = subprocess.run(["git", *me, *words], cwd=project.path, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -68,15 +29,10 @@ def repository(project: Project) -> Project:
     (project.path / "conftest.py").write_text(CONFTEST)
     (project.path / "test_it.py").write_text(MARKED)
     (project.path / ".gitignore").write_text(".loadperf\n")
-    git(project, "init", "-q", "-b", "main")
-    git(project, "add", ".")
-    git(project, "commit", "-q", "-m", "first")
+    git(project.path, "init", "-q", "-b", "main")
+    git(project.path, "add", ".")
+    git(project.path, "commit", "-q", "-m", "first")
     return project
-
-
-def change(project: Project, old: str, new: str) -> None:
-    service = project.path / "app" / "service.py"
-    service.write_text(service.read_text().replace(old, new))
 
 
 def recorded(project: Project) -> LoadRecord:
@@ -86,8 +42,8 @@ def recorded(project: Project) -> LoadRecord:
 
 
 def test_a_slower_build_has_regressed_without_any_history(repository: Project) -> None:
-    change(repository, "0.02", "0.04")
-    sha = git(repository, "rev-parse", "--short=7", "HEAD")
+    change(repository.path, "0.02", "0.04")
+    sha = git(repository.path, "rev-parse", "--short=7", "HEAD")
     result = repository.run("--loadperf-against", "git:main", "--loadperf-pairs", "3")
     result.assert_outcomes(failed=1)
     result.stdout.re_match_lines(
@@ -122,7 +78,7 @@ def test_the_same_build_has_not_and_nothing_of_it_stays(repository: Project, mon
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*measuring again*")
     assert list(place.glob("loadperf-against-*")) == []
-    assert git(repository, "worktree", "list").count("\n") == 0
+    assert git(repository.path, "worktree", "list").count("\n") == 0
 
 
 def test_such_a_run_needs_no_baseline_and_is_none_for_ordinary_ones(repository: Project) -> None:
@@ -137,13 +93,13 @@ def test_it_works_under_xdist(repository: Project) -> None:
     result = repository.run(*BESIDE_MAIN, "-n2")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*rush, git:main*", "*rush, git:main*"])
-    assert git(repository, "worktree", "list").count("\n") == 0
+    assert git(repository.path, "worktree", "list").count("\n") == 0
 
 
 def test_an_abort_in_the_baselines_half_ends_the_pairs_and_says_so(repository: Project) -> None:
-    change(repository, "200 OK", "404 No")
-    git(repository, "commit", "-q", "-a", "-m", "broken")
-    change(repository, "404 No", "200 OK")
+    change(repository.path, "200 OK", "404 No")
+    git(repository.path, "commit", "-q", "-a", "-m", "broken")
+    change(repository.path, "404 No", "200 OK")
     (repository.path / "test_it.py").write_text(
         PLAIN.replace('duration="1s"))', 'duration="3s"), abort="failure_rate > 50% for 1s")')
     )
@@ -180,9 +136,9 @@ def test_outside_of_a_repository_no_ref_can_be_had(project: Project, monkeypatch
 
 
 def test_a_ref_whose_process_does_not_start_is_an_error_with_its_log(repository: Project) -> None:
-    change(repository, "import asyncio, sys", "import asyncio, sys, no_such_module")
-    git(repository, "commit", "-q", "-a", "-m", "broken")
-    change(repository, ", no_such_module", "")
+    change(repository.path, "import asyncio, sys", "import asyncio, sys, no_such_module")
+    git(repository.path, "commit", "-q", "-a", "-m", "broken")
+    change(repository.path, ", no_such_module", "")
     result = repository.run("--loadperf-against", "git:HEAD")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from docker_engine import BASE_IMAGE, TRACE, remove_traces, the_engine
 from projects import Project, python
-from test_side_by_side import SERVICE, TESTS, change, git
+from repositories import MARKED, SERVICE, change, git
 
 from pytest_loadperf.service.engine import Engine
 
@@ -25,7 +25,6 @@ CONFTEST = """
 from pytest_loadperf import docker_service
 loadperf_service = docker_service(build="app", port=8000)
 """
-MARKED = TESTS + '@pytest.mark.loadperf("p50 < baseline + 20%")\ndef test_rush(rush): pass\n'
 
 
 @pytest.fixture
@@ -43,10 +42,10 @@ def built(project: Project) -> Project:
     (project.path / "app" / "Dockerfile").write_text(DOCKERFILE)
     (project.path / "conftest.py").write_text(CONFTEST)
     (project.path / "test_it.py").write_text(MARKED)
-    git(project, "init", "-q", "-b", "main")
-    git(project, "add", ".")
-    git(project, "commit", "-q", "-m", "first")
-    change(project, "0.02", "0.05")
+    git(project.path, "init", "-q", "-b", "main")
+    git(project.path, "add", ".")
+    git(project.path, "commit", "-q", "-m", "first")
+    change(project.path, "0.02", "0.05")
     return project
 
 
@@ -78,21 +77,21 @@ def test_the_build_of_a_ref_is_measured_while_the_other_is_paused_and_the_slower
     assert baselines_turns > 5, seen
     assert seen.count(("running", "running")) < 5, seen  # while the second one starts
     assert states(engine, process.pid) == ()
-    assert git(built, "worktree", "list").count("\n") == 0
+    assert git(built.path, "worktree", "list").count("\n") == 0
 
 
 def test_the_image_of_a_ref_takes_no_name_but_its_own_and_is_replaced_by_the_next(
     built: Project, engine: Engine
 ) -> None:
     for _ in range(2):
-        change(built, "0.05", "0.02")
+        change(built.path, "0.05", "0.02")
         built.run("--loadperf-against", "git:main", "--loadperf-pairs", "2").assert_outcomes(passed=1)
         assert len(engine.client.images.list("loadperf/app")) <= 2
 
 
 def test_a_ref_that_does_not_build_is_an_error_with_the_builds_output(built: Project, engine: Engine) -> None:
     (built.path / "app" / "Dockerfile").write_text(f"{DOCKERFILE}RUN echo no such luck && false\n")
-    git(built, "commit", "-q", "-a", "-m", "broken")
+    git(built.path, "commit", "-q", "-a", "-m", "broken")
     (built.path / "app" / "Dockerfile").write_text(DOCKERFILE)
     result = built.run("--loadperf-against", "git:HEAD")
     result.assert_outcomes(errors=1)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from repositories import git
 
 import pytest_loadperf
 from pytest_loadperf.errors import ServiceError, UsageFault
@@ -20,12 +21,6 @@ from pytest_loadperf.service.variant import variant
 from pytest_loadperf.service.worktree import checked_out
 
 GIT_MAIN = Against(ref="main")
-
-
-def git(folder: Path, *words: str) -> str:
-    me = ("-c", "user.name=me", "-c", "user.email=me@example.org")
-    done = subprocess.run(["git", *me, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture
