@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
@@ -78,7 +79,7 @@ class Measuring:
             title = f"{record.name} pair {number}/{pairs}"
             for of_candidate in (True, False) if number % 2 else (False, True):
                 if of_candidate:
-                    with asleep(counterpart.service):
+                    with asleep(counterpart.service, blamed=partial(named, counterpart.name)):
                         record = self._candidate(record, title)
                 else:
                     with asleep(self._service):

@@ -171,3 +171,15 @@ def test_pairs_without_failures_promise_no_more_than_so_many_requests_can() -> N
     assert not Pairs(alike, SHARE, own_error=0.05).is_worse()
     verdict = seen("failure_rate < baseline + 0.1%", failing([1] * 5, [0] * 5))  # 0.25 % of 400 requests
     assert verdict.status == "inconclusive"
+
+
+def test_a_baseline_that_seems_better_than_it_is_accuses_nobody() -> None:
+    load = times([224, 223, 225, 222, 224], STEADY)
+    first, *rest = load.against
+    hung = replace(first, generator=replace(first.generator, unseen_users=3))
+    verdict = seen("p95 < baseline + 5%", replace(load, against=(hung, *rest)))
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.startswith("git:main (ab12cd3), trial 1: 3 users were still busy")
+    ours, *others = load.trials
+    own = replace(ours, generator=replace(ours.generator, unseen_users=3))
+    assert seen("p95 < baseline + 5%", replace(load, trials=(own, *others))).status == "regressed"

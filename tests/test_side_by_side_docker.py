@@ -89,6 +89,23 @@ def test_the_image_of_a_ref_takes_no_name_but_its_own_and_is_replaced_by_the_nex
         assert len(engine.client.images.list("loadperf/app")) <= 2
 
 
+def test_an_image_is_told_by_its_digest_and_one_that_is_the_candidates_own_is_told_even_when_quiet(
+    built: Project, engine: Engine
+) -> None:
+    image, _ = engine.client.images.build(path=str(built.path / "app"), tag="loadperf/app:same")
+    assert image.id is not None
+    name = f"loadperf/app:same ({image.id.removeprefix('sha256:')[:12]})"
+    (built.path / "conftest.py").write_text(CONFTEST.replace('build="app"', 'image="loadperf/app:same"'))
+    result = built.run("--loadperf-against", "loadperf/app:same", "--loadperf-pairs", "2", "-q")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"loadperf: {name} is the same image as the candidate's: there is no change to be seen",
+            f"*side by side with {name}, 2 pairs*",
+        ]
+    )
+
+
 def test_a_ref_that_does_not_build_is_an_error_with_the_builds_output(built: Project, engine: Engine) -> None:
     (built.path / "app" / "Dockerfile").write_text(f"{DOCKERFILE}RUN echo no such luck && false\n")
     git(built.path, "commit", "-q", "-a", "-m", "broken")

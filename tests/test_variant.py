@@ -76,6 +76,23 @@ def test_what_no_commit_has_stays_where_it_is(top: Path, monkeypatch: pytest.Mon
         assert spec.command == f"{top}/env/bin/tool {top}/venv/bin/python {spec.cwd}/app/new.py"
 
 
+def test_a_python_that_the_repository_stands_below_keeps_nothing_of_it(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for prefix in (top, top.parent):
+        monkeypatch.setattr(sys, "prefix", str(prefix))
+        with beside(process(f"python {top}/app/run.py", top)) as (spec, _):
+            assert isinstance(spec, ProcessSpec)
+            assert spec.command == f"python {spec.cwd}/app/run.py"
+
+
+def test_what_only_ends_like_the_repositorys_path_is_left_alone(top: Path) -> None:
+    words = [f"postgres://u:p@db:5432{top}", f"/srv{top}/run.py", f"http://cdn{top}/x"]
+    with beside(process(words, top)) as (spec, _):
+        assert isinstance(spec, ProcessSpec)
+        assert spec.command == words
+
+
 def test_modules_that_the_environment_of_pytest_names_are_the_worktrees(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +168,16 @@ def test_a_checkout_leaves_the_repository_as_it_was(top: Path) -> None:
             assert other.path != tree.path
         assert tree.path.exists()
     assert (git(top, "status", "--porcelain"), git(top, "branch", "-a"), git(top, "worktree", "list")) == before
+
+
+def test_a_worktree_of_the_users_own_whose_disk_is_away_stays_known(top: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    git(top, "worktree", "add", "--detach", str(theirs))
+    theirs.rename(tmp_path / "away")
+    with checked_out(top, "main", print):
+        pass
+    (tmp_path / "away").rename(theirs)
+    assert git(theirs, "rev-parse", "HEAD") == git(top, "rev-parse", "HEAD")
 
 
 def test_a_run_inside_of_a_git_hook_is_not_led_astray(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ class Doubt:
     text: str
     detail: str  # what was seen besides, and what to do
     blames_generator: bool  # then a latency that is too high may be its own
+    of_baseline: bool = False  # of what was measured beside: then what is worse than that may be its doing
 
     def __str__(self) -> str:
         return f"{self.text}; {self.detail}"
@@ -37,12 +38,12 @@ def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
     found = []
     several = len(load.trials) > 1
     numbered = [(f"trial {number}: " if several else "", trial) for number, trial in enumerate(load.trials, 1)]
-    others = [("measured again: ", trial) for trial in load.again]
-    others += [(f"{load.against_name}, trial {number}: ", trial) for number, trial in enumerate(load.against, 1)]
-    for where, trial in (*numbered, *others):
+    again = [("measured again: ", trial) for trial in load.again]
+    beside = [(f"{load.against_name}, trial {number}: ", trial) for number, trial in enumerate(load.against, 1)]
+    for where, trial in (*numbered, *again, *beside):
         of_stages = (_of_stage(record) for record in stages_of(replace(load, trials=(trial,)), stage))
         for doubt in chain(map(_lost, trial.generator.lost_workers), _unseen(trial.generator), *of_stages):
-            found.append(replace(doubt, text=where + doubt.text))
+            found.append(replace(doubt, text=where + doubt.text, of_baseline=(where, trial) in beside))
     return found
 
 
@@ -142,11 +143,13 @@ def noise(check: SelfCheck) -> str:
 def in_doubt(verdict: Verdict, found: Sequence[Doubt], excusable: bool) -> Verdict:
     """The verdict as far as it can be believed: what held is inconclusive.
 
-    What broke stays broken, unless the generator may have made it so (`excusable`).
+    What broke stays broken, unless the generator may have made it so (`excusable`), or a baseline measured beside that
+    seems better than it is.
     """
     if not found or verdict.status == "no_baseline":
         return verdict
     reason = "; ".join(filter(None, (*(doubt.text for doubt in found), verdict.reason)))
-    if verdict.breach and not (excusable and any(doubt.blames_generator for doubt in found)):
+    excused = any(doubt.of_baseline or (excusable and doubt.blames_generator) for doubt in found)
+    if verdict.breach and not excused:
         return replace(verdict, reason=reason)
     return replace(verdict, status="inconclusive", reason=reason)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 from pytest_loadperf.errors import ServiceError, UsageFault
+from pytest_loadperf.notice import Notice
 from pytest_loadperf.service.against import Against
 from pytest_loadperf.service.running import Counterpart, RunningService, named
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, LocalSpec, ProcessSpec, Spec, UrlSpec
@@ -65,6 +66,10 @@ def start_both(
         say(f"loadperf: starting the baseline, {name}")
         with named(name):
             baseline = stack.enter_context(start(other, backend=backend, say=say))
+        if against.image is not None and baseline.record.digest:  # a tag may be of whatever was pulled long ago
+            name = f"{name} ({baseline.record.digest.rpartition(':')[2][:12]})"
+        if baseline.record.digest and baseline.record.digest == running.record.digest:
+            say(Notice(f"loadperf: {name} is the same image as the candidate's: there is no change to be seen"))
         running.counterpart = Counterpart(name, baseline)
         yield running
 

@@ -79,7 +79,8 @@ class ContainerService(RunningService):
         return sampled(self._meters, began, _LOOK_EVERY_S)
 
     def pause(self) -> None:
-        """Freeze the containers."""
+        """Freeze the containers; one that has ended is reported as such."""
+        self.check()
         for container in self._containers:
             with in_words(f"pausing the container {container.name}"):
                 container.pause()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -74,22 +74,37 @@ class Counterpart:
 
 
 @contextmanager
-def asleep(service: RunningService, every_s: float = _BREATH_EVERY_S) -> Iterator[None]:
+def asleep(
+    service: RunningService,
+    every_s: float = _BREATH_EVERY_S,
+    blamed: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[None]:
     """The service has next to no CPU while the context lasts.
 
     Every few seconds it breathes: servers end workers that were not heard of for half a minute, and would end them all
-    when they wake. (Those that wait in select(2), whose clock stands still with them, are not saved by that.)
+    when they wake. (Those that wait in select(2), whose clock stands still with them, are not saved by that.) If it
+    has died, `blamed` says whose it is.
     """
     stop = threading.Event()
     thread = threading.Thread(target=_breathe, args=(service, every_s, stop), name="loadperf-asleep", daemon=True)
-    service.pause()
+
+    def wake() -> None:
+        stop.set()
+        if thread.ident is not None:
+            thread.join()
+        service.resume()
+
     try:
+        with blamed():
+            service.pause()
         thread.start()
         yield
-    finally:
-        stop.set()
-        thread.join()
-        service.resume()
+    except BaseException:  # also where the pause was cut short: one of several replicas may be frozen by then
+        with suppress(ServiceError):
+            wake()
+        raise
+    with blamed():
+        wake()
 
 
 def _breathe(service: RunningService, every_s: float, stop: threading.Event) -> None:

@@ -15,6 +15,7 @@ from pytest_loadperf.service.against import Against
 from pytest_loadperf.service.spec import DockerSpec, ProcessSpec, Spec
 from pytest_loadperf.service.worktree import Worktree, checked_out
 
+_FIRST = r"(?<![\w.-])"  # no path's beginning stands inside another's, nor right after a word
 _REST = r"(?:/[^\s:;,'\"]*|(?![\w.-]))"  # of a path that begins with the repository's
 
 
@@ -70,10 +71,13 @@ def _mapped(text: str, tree: Worktree) -> str:
     What no commit has stays: the environment of this Python, and what git ignores.
     """
 
+    prefix = Path(sys.prefix)
+    own = prefix if prefix != tree.top and prefix.is_relative_to(tree.top) else None  # else it may hold the repository
+
     def place(match: re.Match[str]) -> str:
         path = Path(match.group())
-        if path.is_relative_to(sys.prefix) or tree.ignores(path):
+        if (own is not None and path.is_relative_to(own)) or tree.ignores(path):
             return match.group()
         return f"{tree.path}{match.group()[len(str(tree.top)) :]}"
 
-    return re.sub(re.escape(str(tree.top)) + _REST, place, text)
+    return re.sub(_FIRST + re.escape(str(tree.top)) + _REST, place, text)

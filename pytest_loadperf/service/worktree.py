@@ -74,8 +74,8 @@ def _commit(top: Path, ref: str) -> str:
 
 
 def _remove(top: Path, path: Path) -> None:
+    """Also where the folder has gone already. Never by `prune`, which takes others whose disk is away for gone."""
     _ran(top, "worktree", "remove", "--force", "--force", str(path))
-    _ran(top, "worktree", "prune")  # where the folder has gone already, or never came to be
 
 
 def _sweep(top: Path, say: Callable[[str], None]) -> None:
@@ -101,7 +101,9 @@ def _git(folder: Path, doing: str, advice: str, *words: str) -> str:
             f"{doing} failed: git can't be run: {error.strerror}. Install it, or give an image"
         ) from None
     if done.returncode:
-        said = redact(done.stderr.strip().rpartition("\n")[2].removeprefix("fatal: ").rstrip("."))
+        lines = done.stderr.strip().splitlines() or [""]
+        cause = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
+        said = redact(cause.removeprefix("fatal: ").rstrip("."))
         raise ServiceError(f"{doing} failed: {said}. {advice}")
     return done.stdout.strip()
 
