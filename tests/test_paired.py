@@ -183,3 +183,13 @@ def test_a_baseline_that_seems_better_than_it_is_accuses_nobody() -> None:
     ours, *others = load.trials
     own = replace(ours, generator=replace(ours.generator, unseen_users=3))
     assert seen("p95 < baseline + 5%", replace(load, trials=(own, *others))).status == "regressed"
+
+
+def test_pairs_that_would_hide_a_fifth_prove_nothing() -> None:
+    apart = times([245, 185, 215, 205, 180], [200, 205, 210, 190, 245])
+    verdict = seen("p95 < baseline + 10%", apart)
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.endswith("would be seen: pairs differ too much")
+    assert verdict.change is not None
+    assert 1.2 < verdict.change.visible / verdict.change.centre < 1.5
+    assert seen("p95 < baseline + 60%", apart).status == "ok"

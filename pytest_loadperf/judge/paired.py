@@ -20,6 +20,7 @@ from pytest_loadperf.records import Change, LoadRecord, Status, Verdict
 
 PAIRS_NEEDED = 2
 _LEAST = 0.02  # what counts as a change at all, as a part of the baseline
+_BLIND = 0.2  # of the baseline: where pairs let only larger changes be seen, they prove little
 # How much the two of a pair differ, before any was seen. Pairs of one machine differ by 1 to 8 %. In simulations of 5
 # pairs that differ by 5 %, a prior of 2 % accuses 16 of 1,000 unchanged builds, this one 4.
 _PRIOR = 0.04
@@ -169,7 +170,7 @@ def _status(threshold: Threshold, pairs: Pairs, change: Change, bound: float, sc
         return "inconclusive", f"{seen}: within what chance explains"
     if counts and pairs.is_better():
         return "improved", seen
-    if scale.hides(change.visible, change.centre, bound):
+    if replace(scale, blind=_BLIND if scale.relative else scale.blind).hides(change.visible, change.centre, bound):
         why = "pairs differ too much" if scale.relative else "too little to tell"
         return "inconclusive", f"{seen}: {why}"
     return "ok", seen
