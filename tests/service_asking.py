@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,7 +14,6 @@ from urllib.request import urlopen
 
 import pytest
 
-import pytest_loadperf
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.service.choose import start
 from pytest_loadperf.service.spec import Spec
@@ -52,9 +50,8 @@ def soon(true: Callable[[], bool], within_s: float = 3.0) -> bool:
 @contextmanager
 def owner_of(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process that owns a service, and the service's address."""
-    env = {**os.environ, "PYTHONPATH": str(Path(pytest_loadperf.__file__).parents[1])}
     with subprocess.Popen(
-        [sys.executable, str(HERE / "owning.py"), *words], stdout=subprocess.PIPE, text=True, env=env
+        [sys.executable, str(HERE / "owning.py"), *words], stdout=subprocess.PIPE, text=True
     ) as owner:
         assert owner.stdout is not None
         try:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from repositories import git
 
-import pytest_loadperf
 from pytest_loadperf.errors import ServiceError, UsageFault
 from pytest_loadperf.service.against import Against
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, ProcessSpec, Spec, UrlSpec
@@ -205,8 +204,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(top: Path) -> None:
         "with checked_out(Path(sys.argv[1]), 'main', print) as tree:\n"
         "    print(tree.path, flush=True); signal.pause()"
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(pytest_loadperf.__file__).parents[1])}
-    with subprocess.Popen([sys.executable, "-c", code, str(top)], stdout=subprocess.PIPE, text=True, env=env) as run:
+    with subprocess.Popen([sys.executable, "-c", code, str(top)], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         left = Path(run.stdout.readline().strip())
         said: list[str] = []

@@ -34,19 +34,27 @@ def only_once(**_):
     if (HERE / "once").exists():
         (HERE / "slow").unlink(missing_ok=True)
 
-rush = load(Caller, Stage("warm-up", users=8, duration="1s", measured=False), Stage("rush", users=8, duration="2s"))
+warm = Stage("warm-up", users=16, duration="500ms", measured=False)
+rush = load(Caller, warm, Stage("rush", users=16, duration="1s"))
 """
 MARKED = TESTS + '@pytest.mark.loadperf("p95 < baseline + 25%")\ndef test_rush(rush): pass\n'
 PLAIN = TESTS + "def test_rush(rush): assert rush.p50_ms < 500\n"
 
 
-def known(project: Project, runs: int = 6) -> Store:
+@pytest.fixture(scope="module")
+def real() -> list[RunRecord]:
+    """The run that all histories are copies of, once there is one."""
+    return []
+
+
+def known(project: Project, real: list[RunRecord], runs: int = 6) -> Store:
     """A history of so many runs, copies of one that was really run, a day apart."""
-    project.run().assert_outcomes(passed=1)
     store = open_store(".loadperf", project.path)
-    (first,) = store.records(pytest.fail)
-    for day in range(1, runs):
-        store.append(_earlier(first, day))
+    if not real:
+        project.run("--loadperf-history", "really").assert_outcomes(passed=1)
+        real += open_store("really", project.path).records(pytest.fail)
+    for day in range(runs):
+        store.append(_earlier(real[0], day))
     return store
 
 
@@ -65,8 +73,8 @@ def marked(project: Project) -> Project:
     return project
 
 
-def test_a_slower_service_is_measured_again_and_then_fails_the_test(marked: Project) -> None:
-    store = known(marked)
+def test_a_slower_service_is_measured_again_and_then_fails_the_test(marked: Project, real: list[RunRecord]) -> None:
+    store = known(marked, real)
     (marked.path / "slow").touch()
     result = marked.run()
     result.assert_outcomes(failed=1)
@@ -84,8 +92,10 @@ def test_a_slower_service_is_measured_again_and_then_fails_the_test(marked: Proj
     assert load.again[0].stages[1].summary.p50_ms > 140
 
 
-def test_what_was_slow_only_once_is_not_accused_and_no_measure_for_later_runs(marked: Project) -> None:
-    known(marked)
+def test_what_was_slow_only_once_is_not_accused_and_no_measure_for_later_runs(
+    marked: Project, real: list[RunRecord]
+) -> None:
+    known(marked, real)
     (marked.path / "slow").touch()
     (marked.path / "once").touch()
     result = marked.run()
@@ -96,9 +106,11 @@ def test_what_was_slow_only_once_is_not_accused_and_no_measure_for_later_runs(ma
     after.stdout.re_match_lines([r"  ok  .*median of 6 runs.*; 1 left out as unconfirmed suspects"])
 
 
-def test_a_slowdown_that_nobody_asked_about_is_told_and_fails_only_where_that_is_wanted(project: Project) -> None:
+def test_a_slowdown_that_nobody_asked_about_is_told_and_fails_only_where_that_is_wanted(
+    project: Project, real: list[RunRecord]
+) -> None:
     (project.path / "test_it.py").write_text(PLAIN)
-    known(project)
+    known(project, real)
     (project.path / "slow").touch()
     told = project.run("--loadperf-no-save")
     told.assert_outcomes(passed=1)
@@ -106,8 +118,10 @@ def test_a_slowdown_that_nobody_asked_about_is_told_and_fails_only_where_that_is
     project.run("--loadperf-fail-on", "regression").assert_outcomes(failed=1)
 
 
-def test_an_accepted_slowdown_is_the_new_normal(marked: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    store = known(marked)
+def test_an_accepted_slowdown_is_the_new_normal(
+    marked: Project, capsys: pytest.CaptureFixture[str], real: list[RunRecord]
+) -> None:
+    store = known(marked, real)
     (marked.path / "slow").touch()
     marked.run().assert_outcomes(failed=1)
     capsys.readouterr()
@@ -133,15 +147,15 @@ def test_a_plain_load_fails_where_a_baseline_is_required_and_missing(project: Pr
     result.stdout.fnmatch_lines(["*BROKEN*p95 < baseline + 5%*no earlier run*--loadperf-require-baseline*"])
 
 
-def test_a_second_look_that_does_not_run_as_asked_fails_the_test(marked: Project) -> None:
+def test_a_second_look_that_does_not_run_as_asked_fails_the_test(marked: Project, real: list[RunRecord]) -> None:
     text = (marked.path / "test_it.py").read_text()
     text = text.replace(
         'f"/delay/{DELAY_MS}"', 'f"/status/503" if (HERE / "failing").exists() else f"/delay/{DELAY_MS}"'
     )
     text = text.replace('(HERE / "slow").unlink(missing_ok=True)', '(HERE / "failing").touch()')
-    text = text.replace('duration="2s"))', 'duration="2s"), abort="failure_rate > 50% for 1s")')
+    text = text.replace('duration="1s"))', 'duration="1s"), abort="failure_rate > 50% for 1s")')
     (marked.path / "test_it.py").write_text(text)
-    known(marked)
+    known(marked, real)
     (marked.path / "slow").touch()
     (marked.path / "once").touch()
     result = marked.run()

@@ -146,7 +146,7 @@ def test_the_load_begins_when_the_listeners_of_test_start_are_done_in_all_worker
 
 
 def test_users_belong_to_the_stage_in_which_they_ran(server: str) -> None:
-    stages = (Stage("first", users=4, duration="1s"), Stage("second", users=8, duration="1s"))
+    stages = (Stage("first", users=4, duration="2s"), Stage("second", users=8, duration="2s"))
     _, trial, _ = run_trial(server, "Fast", crew=TWO, stages=stages)
     assert [record.users for record in trial.stages] == [4, 8]
 

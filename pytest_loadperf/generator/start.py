@@ -13,7 +13,11 @@ REFUSED = 4  # exit status of a worker that the generator does not let in
 NOT_READY = 5  # of one whose users' code takes too long to import
 HELD_UP = 6  # of one whose users' code holds its loop for good
 # The package is found wherever pytest found it, without a PYTHONPATH that the user's own subprocesses would inherit.
-_START = "import sys; sys.path.insert(0, {path!r}); from pytest_loadperf.generator.child import main; main()"
+# Where it is installed it is found anyway, and other packages beside it are not to hide the standard library's.
+_START = (
+    "import sys; place = {path!r}; place in sys.path or sys.path.insert(0, place); "
+    "from pytest_loadperf.generator.child import main; main()"
+)
 
 
 def command() -> list[str]:
