@@ -28,7 +28,9 @@ def test_a_stage_ends_for_the_workers_whatever_the_masters_listeners_do(server: 
     """
     run = Run(in_file(server, tmp_path / "locustfile.py", users, Stage("only", users=4, duration="2s")))
     measured = [window for window in run.collector.windows() if window.stage == 0]
-    assert {window.second for window in measured} == {0, 1}
+    late = sum(window.requests for window in measured if window.second >= 2)
+    assert late < 100  # of the moment in which the word travels; two seconds more would make hundreds
+    assert sum(window.requests for window in measured) > 300
     assert run.end.requests == run.end.locust_requests
     assert run.end.faults == ()
 
