@@ -12,11 +12,11 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, stdev
 
+from benchmarks.disturbing import disturbed
 from benchmarks.figures import asked, write
 
 SERVICE = """
@@ -69,28 +69,6 @@ def test_it(before, rush, after):
         json.dump(found, file)
 """
 
-DISTURBING = """
-import random, time
-while True:
-    end = time.monotonic() + random.uniform(0.05, 0.5)
-    while time.monotonic() < end:
-        pass
-    time.sleep(random.uniform(0.05, 0.5))
-"""
-
-
-@contextmanager
-def disturbed(wanted: bool) -> Iterator[None]:
-    """A second load on the machine while the context lasts."""
-    if not wanted:
-        yield
-        return
-    with subprocess.Popen([sys.executable, "-c", DISTURBING]) as process:
-        try:
-            yield
-        finally:
-            process.kill()
-
 
 def run(folder: Path) -> dict[str, float]:
     """The figures of one run."""
@@ -111,7 +89,7 @@ def measure(rounds: int, seconds: int) -> dict[str, list[dict[str, float]]]:
             (folder / name).write_text(text)
         for _ in range(rounds):
             for way, runs in found.items():
-                with disturbed(way == "disturbed"):
+                with disturbed(way == "disturbed", 0.05, 0.5):
                     runs.append(run(folder))
     return found
 

@@ -12,12 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.disturbing import disturbed
 from benchmarks.figures import asked, write
 from pytest_loadperf.history.store import open_store
 
@@ -99,14 +98,6 @@ steady = load(Asker, Stage("warm-up", users=2, duration="1s", measured=False), S
 def test_steady(steady): pass
 """,
 }
-DISTURBING = """
-import random, time
-chance = random.Random()
-while True:
-    end = time.monotonic() + chance.uniform(0.2, 3.0)
-    while time.monotonic() < end: pass
-    time.sleep(chance.uniform(0.2, 3.0))
-"""
 
 
 def loops_of(work_ms: float) -> int:
@@ -134,19 +125,6 @@ def committed(folder: Path) -> int:
     return loops
 
 
-@contextmanager
-def disturbance(wanted: bool) -> Iterator[None]:
-    """While the context lasts, a process computes now and then, where that is wanted."""
-    if not wanted:
-        yield
-        return
-    with subprocess.Popen([sys.executable, "-c", DISTURBING]) as process:
-        try:
-            yield
-        finally:
-            process.kill()
-
-
 def verdict(folder: Path, case: Case) -> list[dict[str, str]]:
     """What one run says: each verdict's threshold, status and reason."""
     history = tempfile.mkdtemp(dir=folder)
@@ -163,7 +141,7 @@ def verdict(folder: Path, case: Case) -> list[dict[str, str]]:
 def measure(case: Case, count: int) -> dict[str, Any]:
     """So many verdicts on one case."""
     runs = []
-    with tempfile.TemporaryDirectory(prefix="verdict-live-") as place, disturbance(case.disturbed):
+    with tempfile.TemporaryDirectory(prefix="verdict-live-") as place, disturbed(case.disturbed, 0.2, 3.0):
         folder = Path(place)
         loops = committed(folder)
         (folder / "app" / "loops").write_text(str(round(loops * (1 + case.slower))))

@@ -10,6 +10,19 @@ BACKENDS = ("auto", "docker", "process")
 FAILING = ("regression", "inconclusive", "no_baseline")
 MASTER_HOST = "127.0.0.1"
 MASTER_PORT = 5557  # Locust's own
+_TWINS = (
+    ("backend", "where services run: auto, docker or process"),
+    ("history", "directory or fsspec URL that keeps the runs"),
+    ("baseline", "branch, tag or run id to compare with"),
+    ("against", "image, or git:REF, to measure side by side"),
+    ("pairs", "how many times each is measured, side by side"),
+    ("fail_on", "verdicts that fail a test as well: regression, inconclusive, no_baseline"),
+    ("workers", "in how many processes of this machine the users run"),
+    ("master", "where to listen for workers from elsewhere"),
+    ("expect_workers", "how many workers from elsewhere to wait for"),
+    ("report", "path of the HTML report"),
+    ("summary", "path of the Markdown summary"),
+)
 
 
 def declare(parser: pytest.Parser) -> None:
@@ -51,19 +64,7 @@ def declare(parser: pytest.Parser) -> None:
     )
     add("--loadperf-expect-workers", metavar="N", type=count, help="wait for so many workers from elsewhere")
     add("--loadperf-keep-service", action="store_true", help="leave the service up, and say how to remove it")
-    for name, what in (
-        ("backend", "where services run: auto, docker or process"),
-        ("history", "directory or fsspec URL that keeps the runs"),
-        ("baseline", "branch, tag or run id to compare with"),
-        ("against", "image, or git:REF, to measure side by side"),
-        ("pairs", "how many times each is measured, side by side"),
-        ("fail_on", "verdicts that fail a test as well: regression, inconclusive, no_baseline"),
-        ("workers", "in how many processes of this machine the users run"),
-        ("master", "where to listen for workers from elsewhere"),
-        ("expect_workers", "how many workers from elsewhere to wait for"),
-        ("report", "path of the HTML report"),
-        ("summary", "path of the Markdown summary"),
-    ):
+    for name, what in _TWINS:
         option = "--loadperf-" + name.replace("_", "-")
         parser.addini(f"loadperf_{name}", f"{what} (as {option})", default="")
     parser.addini("loadperf_allow_host", "hosts that may be loaded (as --loadperf-allow-host)", type="args", default=[])

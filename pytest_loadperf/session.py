@@ -140,7 +140,7 @@ class Session:
             return
         run = self._record()
         history = self._memory_records()
-        self._told += summary_lines(run, history)
+        self._told += summary_lines(run, history, judged=self._settings.unjudged is None)
         if self._settings.calibrate:
             self._told += calibration_lines(run)
         if self._interrupted:

@@ -77,19 +77,9 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
 
     backend = cast(Backend, parsed("backend", options.backend) or "auto")
     master, expect_workers = parsed("master", options.address), parsed("expect_workers", options.count) or 0
-    if master is not None and not expect_workers:
-        raise pytest.UsageError("--loadperf-master needs --loadperf-expect-workers N: how many workers to wait for")
     against, url = parsed("against", options.against), config.getoption("loadperf_url")
-    if against is not None and config.getoption("loadperf_calibrate"):
-        raise pytest.UsageError(
-            f"--loadperf-calibrate and --loadperf-against {against} exclude each other: how much one build differs "
-            "from itself is measured without another one beside it"
-        )
-    if against is not None and url is not None:
-        raise pytest.UsageError(
-            f"--loadperf-against {against} and --loadperf-url {url} exclude each other: of a service that runs already "
-            "there is no other build to start"
-        )
+    calibrate = config.getoption("loadperf_calibrate")
+    _refuse(against, url, calibrate, master, expect_workers)
     return LoadperfConfig(
         rootpath=config.rootpath,
         backend=backend,
@@ -105,9 +95,31 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         report=config.rootpath / (given("report") or ".loadperf/report.html"),
         summary=config.rootpath / summary if summary else None,
         scale=config.getoption("loadperf_scale"),
-        calibrate=config.getoption("loadperf_calibrate"),
+        calibrate=calibrate,
         keep_service=config.getoption("loadperf_keep_service"),
         workers=parsed("workers", options.count),
         master=master,
         expect_workers=expect_workers,
     )
+
+
+def _refuse(
+    against: str | None,
+    url: str | None,
+    calibrate: int | None,
+    master: tuple[str, int] | None,
+    expect_workers: int,
+) -> None:
+    """A usage error for options that do not go together."""
+    if master is not None and not expect_workers:
+        raise pytest.UsageError("--loadperf-master needs --loadperf-expect-workers N: how many workers to wait for")
+    if against is not None and calibrate:
+        raise pytest.UsageError(
+            f"--loadperf-calibrate and --loadperf-against {against} exclude each other: how much one build differs "
+            "from itself is measured without another one beside it"
+        )
+    if against is not None and url is not None:
+        raise pytest.UsageError(
+            f"--loadperf-against {against} and --loadperf-url {url} exclude each other: of a service that runs already "
+            "there is no other build to start"
+        )

@@ -47,3 +47,9 @@ def test_a_suspect_has_its_own_line_and_a_load_that_was_stopped_or_is_in_doubt_n
     (trial,) = run.loads[0].trials
     lost = replace(trial, generator=replace(trial.generator, lost_workers=("worker 1 was lost",)))
     assert drifting(*history, replace(run, loads=(replace(run.loads[0], trials=(lost,)),))) == []
+
+
+def test_a_run_that_is_not_judged_is_no_part_of_a_drift() -> None:
+    *history, run = runs(*STEADY, 1.12, 1.13, 1.12)
+    assert any("drifting" in line.text for line in summary_lines(run, history))
+    assert not any("drifting" in line.text for line in summary_lines(run, history, judged=False))

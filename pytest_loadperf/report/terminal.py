@@ -42,13 +42,14 @@ def breach_line(verdicts: Sequence[Verdict]) -> str:
     return f"{first}, and {len(broken) - 1} more broken" if len(broken) > 1 else f"broken threshold {first}"
 
 
-def summary_lines(run: RunRecord, history: Sequence[RunRecord]) -> list[Line]:
-    """The table of every load, with its verdicts."""
+def summary_lines(run: RunRecord, history: Sequence[RunRecord], judged: bool = True) -> list[Line]:
+    """The table of every load, with its verdicts; without `judged`, nothing is said of earlier runs."""
     verdicts = [verdict for test in run.tests for verdict in test.verdicts]
     lines: list[Line] = []
     for load in run.loads:
         own = [verdict for verdict in verdicts if verdict.load == load.key]
-        lines += [*_load_lines(load, own), *_drift_lines(run, load, own, history), Line("")]
+        drift = _drift_lines(run, load, own, history) if judged else ()
+        lines += [*_load_lines(load, own), *drift, Line("")]
     if not run.loads:
         lines.append(Line("no load ran to its end", "red"))
     if not history:
