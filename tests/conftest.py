@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from elsewhere import free_port, shop
 from projects import Project
+
+from pytest_loadperf.plan import Plan
 
 pytest_plugins = ["pytester"]
 
@@ -29,3 +32,15 @@ def server() -> Iterator[str]:
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A user's project whose service is `answering.py` as a process."""
     return Project(pytester, monkeypatch)
+
+
+@pytest.fixture
+def port() -> int:
+    """A free one, on which a generator may wait for workers from elsewhere."""
+    return free_port()
+
+
+@pytest.fixture
+def asked(server: str, port: int, tmp_path: Path) -> Plan:
+    """A plan that such workers take part in."""
+    return shop(server, port, tmp_path / "home")

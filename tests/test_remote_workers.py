@@ -10,23 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from elsewhere import USER, free_port, shop, worker
+from elsewhere import USER, worker
 from test_generator import Run
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import Second
 from pytest_loadperf.plan import Crew, Plan, Stage
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def asked(server: str, port: int, tmp_path: Path) -> Plan:
-    return shop(server, port, tmp_path / "home")
 
 
 def test_a_worker_gets_the_code_and_takes_part_in_one_load_after_the_other(

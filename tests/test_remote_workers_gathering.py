@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import zmq
-from elsewhere import USER, free_port, shop, worker
+from elsewhere import USER, worker
 from test_generator import Run, plan
 
 from pytest_loadperf.errors import GeneratorError
@@ -20,16 +20,6 @@ from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import End, Message, Second, Waiting
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.plan import Crew, Plan
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def asked(server: str, port: int, tmp_path: Path) -> Plan:
-    return shop(server, port, tmp_path / "home")
 
 
 def test_workers_that_do_not_come_are_told_with_what_to_run(asked: Plan, port: int, tmp_path: Path) -> None:

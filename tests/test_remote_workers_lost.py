@@ -9,23 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from elsewhere import LONG, free_port, shop, worker
+from elsewhere import LONG, worker
 from test_generator import Run
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import End, Second
 from pytest_loadperf.plan import Crew, Plan, Stage
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def asked(server: str, port: int, tmp_path: Path) -> Plan:
-    return shop(server, port, tmp_path / "home")
 
 
 def test_a_worker_of_a_load_that_was_given_up_does_not_disturb_the_next(asked: Plan, port: int, tmp_path: Path) -> None:
