@@ -126,7 +126,10 @@ class Loading:
             blank = LoadRecord(self._unused(key), name, service.record, (), fingerprint)
             measuring = Measuring(spec, plan, service, self._progress)
             if counterpart is not None:
-                record = measuring.pairs(blank, counterpart, self._settings.pairs)
+                settings = self._settings
+                record = measuring.pairs(
+                    blank, counterpart, settings.pairs, demands, advice="regression" in settings.fail_on
+                )
             else:
                 record = measuring.trials(blank)
                 if not self._settings.unjudged:

@@ -8,6 +8,7 @@ from functools import partial
 
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
+from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.regression import is_suspect
 from pytest_loadperf.judge.thresholds import Threshold
@@ -15,7 +16,7 @@ from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.loadspec import LoadSpec
 from pytest_loadperf.model import Trial
 from pytest_loadperf.plan import Plan
-from pytest_loadperf.records import LoadRecord
+from pytest_loadperf.records import LoadRecord, Verdict
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.service.running import Counterpart, RunningService, asleep, named
 from pytest_loadperf.trial import TrialRun
@@ -49,8 +50,7 @@ class Measuring:
         baseline = memory.baseline(record)
         asked = {threshold.metric for threshold in demands}
         advice = [threshold for threshold in advised(record) if threshold.metric not in asked]
-        verdicts = {each: judge(each, record, baseline, "") for each in (*demands, *advice)}
-        suspects = {threshold: verdict for threshold, verdict in verdicts.items() if is_suspect(verdict)}
+        suspects = _suspects(record, baseline, (*demands, *advice))
         if not suspects:
             return record
         for verdict in suspects.values():
@@ -69,13 +69,25 @@ class Measuring:
             faults=tuple(f"measured again: {fault}" for fault in again.faults),
         )
 
-    def pairs(self, record: LoadRecord, counterpart: Counterpart, pairs: int) -> LoadRecord:
+    def pairs(
+        self, record: LoadRecord, counterpart: Counterpart, pairs: int, demands: Sequence[Threshold], advice: bool
+    ) -> LoadRecord:
         """The record with so many pairs of trials, one of each build, or as many as came before one was stopped early.
 
-        Every second pair begins with the other build, so that what warms up or wears out favours neither.
+        There are as many again where these do not tell whether the demands hold, nor, with `advice`, what is judged
+        anyway.
         """
-        record = replace(record, against_name=counterpart.name)
-        for number in range(1, pairs + 1):
+        record = self._paired(replace(record, against_name=counterpart.name), counterpart, pairs)
+        if record.aborted or record.faults or doubts(record):
+            return record
+        suspects = _suspects(record, None, (*demands, *(advised(record) if advice else ())))
+        for verdict in suspects.values():
+            self._progress.say(f"loadperf: {record.name}: {verdict.threshold}: {verdict.reason}; measuring more pairs")
+        return self._paired(record, counterpart, 2 * pairs) if suspects else record
+
+    def _paired(self, record: LoadRecord, counterpart: Counterpart, pairs: int) -> LoadRecord:
+        """Every second pair begins with the other build, so that what warms up or wears out favours neither."""
+        for number in range(len(record.trials) + 1, pairs + 1):
             title = f"{record.name} pair {number}/{pairs}"
             for of_candidate in (True, False) if number % 2 else (False, True):
                 if of_candidate:
@@ -106,6 +118,14 @@ class Measuring:
         with self._progress.load(title) as watcher:
             run = TrialRun(plan, service, watcher, abort_check(self._spec.abort))
             return run.run(), run
+
+
+def _suspects(
+    record: LoadRecord, baseline: Baseline | None, thresholds: Sequence[Threshold]
+) -> dict[Threshold, Verdict]:
+    """Those that another measurement should decide, with what they come to so far."""
+    verdicts = {each: judge(each, record, baseline, "") for each in thresholds}
+    return {threshold: verdict for threshold, verdict in verdicts.items() if is_suspect(verdict)}
 
 
 def _bare(trial: Trial) -> Trial:

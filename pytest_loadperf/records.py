@@ -59,6 +59,7 @@ class Change:
     suspect: bool = False  # worse than chance explains
     again: float = float("nan")  # the second measurement of a suspect
     paired: float = float("nan")  # side by side: the baseline's number, changed as much as the pairs differ
+    undecided: bool = False  # side by side: these pairs do not tell, more of them might
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from projects import ANSWERING, ONE_SECOND, Project
+from projects import ANSWERING, BRIEF, Project
 
 from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.settings import read
 
-TEST = f"rush = load(Shopper, {ONE_SECOND})\ndef test_rush(rush): assert rush.requests > rush.failures\n"
+TEST = f"rush = load(Shopper, {BRIEF})\ndef test_rush(rush): assert rush.requests > rush.failures\n"
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from projects import ONE_SECOND, Project, python
+from projects import BRIEF, Project, python
 
-RUSH = f"rush = load(Shopper, {ONE_SECOND})\n"
+RUSH = f"rush = load(Shopper, {BRIEF})\n"
 MARKED = '@pytest.mark.loadperf("p95 < 10s")\n'
 
 
@@ -56,7 +56,7 @@ class Exiting(Shopper): pass
     }
     for name, (users, _) in cases.items():
         user = re.findall(r"class (\w+)\(", users)[-1]
-        project.module(name, f"{users}\nload_it = load({user}, {ONE_SECOND})\n{MARKED}def test_it(load_it): pass\n")
+        project.module(name, f"{users}\nload_it = load({user}, {BRIEF})\n{MARKED}def test_it(load_it): pass\n")
     text = lines(project)
     for name, (_, why) in cases.items():
         assert f"FAILED {name}.py::test_it" in text
@@ -75,7 +75,7 @@ class Fragile(Shopper):
         Fragile.made += 1
         if Fragile.made > 1: raise ValueError("no second account")
 
-fragile = load(Fragile, {ONE_SECOND})
+fragile = load(Fragile, {BRIEF})
 def test_it(fragile): pass
 """,
     )
@@ -107,12 +107,12 @@ def test_failing(rush): pytest.fail("for another reason")
 
 @pytest.mark.loadperf("first.p95 < 10s", "second.p95 < 1ms")
 def test_calls(loadperf):
-    loadperf(Shopper, {ONE_SECOND}, name="first")
-    loadperf(Shopper, {ONE_SECOND}, name="second")
+    loadperf(Shopper, {BRIEF}, name="first")
+    loadperf(Shopper, {BRIEF}, name="second")
 
 def test_same_name(loadperf):
-    loadperf(Shopper, {ONE_SECOND}, name="twice")
-    loadperf(Shopper, {ONE_SECOND}, name="twice")
+    loadperf(Shopper, {BRIEF}, name="twice")
+    loadperf(Shopper, {BRIEF}, name="twice")
 """,
     )
     result = project.run("-rA")
@@ -152,7 +152,7 @@ class Careless(Shopper):
         print("asked for {secret}")
         raise ValueError("key {secret} is wrong")
 
-careless = load(Careless, {ONE_SECOND})
+careless = load(Careless, {BRIEF})
 def test_it(careless): assert careless["/anything/***"].requests > 0
 """,
     )
@@ -175,7 +175,7 @@ def test_two_conftests_are_not_mistaken_for_each_other(project: Project) -> None
             "class Shopper(FastHttpUser):\n    wait_time = constant(0.05)\n"
             f"    @task\n    def ask(self): self.client.get('/anything', name='from {folder}')\n"
             "@pytest.fixture\ndef result(loadperf):\n"
-            f"    return loadperf(Shopper, {ONE_SECOND})\n"
+            f"    return loadperf(Shopper, {BRIEF})\n"
         )
         (project.path / folder / f"test_{folder}.py").write_text(
             f"def test_it(result): assert list(result.endpoints) == ['GET from {folder}']\n"
@@ -195,7 +195,7 @@ def test_a_module_is_imported_once_however_pytest_imports_it(project: Project, p
 from .paths import PATH
 print("imported by", __name__)
 class Other(Shopper): pass
-both = load([Shopper, Other], {ONE_SECOND})
+both = load([Shopper, Other], {BRIEF})
 def test_it(both, capsys): assert both.requests
 """,
     )
@@ -209,9 +209,7 @@ def test_it(both, capsys): assert both.requests
 
 
 def test_a_load_fixture_in_a_class_is_refused_in_words(project: Project) -> None:
-    project.module(
-        "test_it", f"class TestIt:\n    rush = load(Shopper, {ONE_SECOND})\n    def test_it(self, rush): pass\n"
-    )
+    project.module("test_it", f"class TestIt:\n    rush = load(Shopper, {BRIEF})\n    def test_it(self, rush): pass\n")
     result = project.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: test_it.py:*: load() stands in the body of a class; a load fixture belongs*"])
@@ -225,7 +223,7 @@ def test_a_service_fixture_of_the_users_own_may_give_an_address(project: Project
     )
     project.module(
         "test_it",
-        RUSH + f"odd = load(Shopper, {ONE_SECOND}, service='wrong')\ndef test_a(rush): pass\ndef test_b(odd): pass\n",
+        RUSH + f"odd = load(Shopper, {BRIEF}, service='wrong')\ndef test_a(rush): pass\ndef test_b(odd): pass\n",
     )
     result = project.run()
     result.assert_outcomes(passed=1, errors=1)

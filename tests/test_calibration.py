@@ -22,12 +22,14 @@ RUNS = load("rush_hour", *(trial(seed=seed, slow=1 + seed / 100) for seed in ran
 def test_every_series_of_every_measured_stage_has_its_spread() -> None:
     found = {str(each.metric): each for each in calibrations(RUNS)}
     assert [name for name in found if "[" not in name] == [
-        f"{metric}@{stage}" for stage in ("rush", "peak") for metric in ("p50", "p95", "p99", "failure_rate", "rps")
+        f"{metric}@{stage}"
+        for stage in ("rush", "peak")
+        for metric in ("p50", "p95", "p99", "failure_rate", "rps", "service.cpu", "service.memory")
     ]
     assert {name for name in found if "@rush" in name and "[" in name} == {
-        "p95[GET /]@rush",
-        "p95[GET /search]@rush",
-        "p95[POST /cart]@rush",
+        f"{metric}[{endpoint}]@rush"
+        for metric in ("p50", "p95", "failure_rate")
+        for endpoint in ("GET /", "GET /search", "POST /cart")
     }
     assert all(each.runs == 6 for each in found.values())
     assert 0.005 < found["p50@rush"].spread < 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from projects import ONE_SECOND, Project
+from projects import BRIEF, Project
 
 ORDINARY = """
 import asyncio, socket, ssl, subprocess, sys, threading, time
@@ -60,7 +60,7 @@ def test_the_locust_command_is_patched_as_usual(tmp_path):
 
 @pytest.mark.parametrize("arguments", [[], ["-n2"]], ids=["plain", "xdist"])
 def test_ordinary_tests_beside_a_load_notice_nothing(project: Project, arguments: list[str]) -> None:
-    project.module("test_load", f"rush = load(Shopper, {ONE_SECOND})\ndef test_rush(rush): pass\n" + ORDINARY)
+    project.module("test_load", f"rush = load(Shopper, {BRIEF})\ndef test_rush(rush): pass\n" + ORDINARY)
     (project.path / "test_ordinary.py").write_text("from locust import HttpUser\n" + ORDINARY)
     project.run(*arguments).assert_outcomes(passed=11)
 

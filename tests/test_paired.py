@@ -12,7 +12,7 @@ from records import window
 
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts
-from pytest_loadperf.judge.paired import Pairs
+from pytest_loadperf.judge.paired import Pairs, comparisons
 from pytest_loadperf.judge.rule import RATIO, SHARE
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import advised, judge
@@ -144,6 +144,21 @@ def test_a_doubt_about_the_baseline_is_one_about_the_comparison_only() -> None:
     assert seen("p95 < 500ms", load).status == "ok"
 
 
+def test_a_baseline_that_fails_its_requests_is_not_made_better_by_more_pairs() -> None:
+    load = pairs([trial(224)] * 5, [trial(200, 300)] * 5)
+    verdict = seen("p95 < baseline + 5%", load)
+    assert verdict.status == "inconclusive"
+    assert verdict.change is not None
+    assert not verdict.change.undecided
+
+
+def test_one_odd_pair_in_ten_does_not_hide_a_slowdown() -> None:
+    ours, theirs = [220.0] * 10, [*STEADY, *STEADY]
+    ours[3], theirs[7] = 300.0, 150.0
+    assert seen("p95 < baseline + 5%", times(ours[:5], theirs[:5])).status == "inconclusive"
+    assert seen("p95 < baseline + 5%", times(ours, theirs)).status == "regressed"
+
+
 def accused(chance: random.Random, change: float, differ: float, count: int = 5) -> bool:
     """Whether a build that is slower by `change` is called so, where pairs differ by so much."""
     ratios = [(1 + change) * math.exp(chance.gauss(0, differ)) for _ in range(count)]
@@ -157,8 +172,24 @@ def test_an_unchanged_build_is_hardly_ever_accused(differ: float, most: int) -> 
     assert sum(accused(chance, 0.0, differ) for _ in range(5000)) / 5 <= most  # of a thousand
 
 
+def accused_at_last(chance: random.Random, change: float, differ: float) -> bool:
+    """The same where five more pairs are measured if the first five do not tell."""
+    ratios = [(1 + change) * math.exp(chance.gauss(0, differ)) for _ in range(10)]
+    few, all_of_them = (Pairs([(ratio, 1.0) for ratio in ratios[:count]], RATIO) for count in (5, 10))
+    decides = few if few.is_worse() or few.mean < math.log(1.02) else all_of_them
+    return decides.is_worse() and decides.mean >= math.log(1.02)
+
+
 @pytest.mark.parametrize(
-    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 980), (0.2, 0.08, 5, 850), (0.05, 0.03, 10, 900)]
+    ("change", "differ", "least", "most"), [(0, 0.05, 0, 7), (0, 0.3, 0, 22), (0.1, 0.05, 930, 1000)]
+)
+def test_more_pairs_find_more_and_accuse_hardly_more(change: float, differ: float, least: int, most: int) -> None:
+    chance = random.Random(6)
+    assert least <= sum(accused_at_last(chance, change, differ) for _ in range(4000)) / 4 <= most  # of a thousand
+
+
+@pytest.mark.parametrize(
+    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 980), (0.2, 0.08, 5, 850), (0.05, 0.03, 10, 600)]
 )
 def test_a_slower_build_is_found(change: float, differ: float, count: int, least: int) -> None:
     chance = random.Random(5)
@@ -185,11 +216,27 @@ def test_a_baseline_that_seems_better_than_it_is_accuses_nobody() -> None:
     assert seen("p95 < baseline + 5%", replace(load, trials=(own, *others))).status == "regressed"
 
 
+def test_every_series_is_compared_and_has_its_interval() -> None:
+    times_ms, failures = [224, 223, 225, 222, 224], [40, 38, 41, 40, 42]
+    slower = [trial(each, count) for each, count in zip(times_ms, failures, strict=True)]
+    load = pairs(slower, [*map(trial, STEADY)])
+    found = {str(each.metric): each for each in comparisons(load)}
+    assert [*found] == ["p50", "p95", "p99", "failure_rate", "rps"]  # one endpoint, and nothing known of the service
+    assert (found["p95"].status, found["rps"].status, found["failure_rate"].status) == ("worse", "same", "worse")
+    assert (found["p95"].away, found["p95"].interval) == ("+11.8%", "+8.7% to +15.0%")
+    assert (found["p95"].observed, found["p95"].centre, found["p95"].visible) == ("225 ms", "201 ms", "+4.3%")
+    assert (found["failure_rate"].observed, found["failure_rate"].away) == ("10.1%", "+10 points")
+    quicker = {str(each.metric): each.status for each in comparisons(times(STEADY, [*reversed([250.0] * 5)]))}
+    assert quicker["p50"] == "better"
+    assert comparisons(times([224], STEADY)) == []
+
+
 def test_pairs_that_would_hide_a_fifth_prove_nothing() -> None:
     apart = times([245, 185, 215, 205, 180], [200, 205, 210, 190, 245])
     verdict = seen("p95 < baseline + 10%", apart)
     assert verdict.status == "inconclusive"
     assert verdict.reason.endswith("would be seen: pairs differ too much")
     assert verdict.change is not None
+    assert verdict.change.undecided
     assert 1.2 < verdict.change.visible / verdict.change.centre < 1.5
     assert seen("p95 < baseline + 60%", apart).status == "ok"

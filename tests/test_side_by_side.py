@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from projects import Project
 from repositories import MARKED, SERVICE, TESTS, change, git
@@ -49,8 +51,8 @@ def test_a_slower_build_has_regressed_without_any_history(repository: Project) -
     result.stdout.re_match_lines(
         [
             rf"loadperf: starting the baseline, git:main \({sha}\)",
-            r"rush pair 1/3 . rush: up to 4 users for 1 s",
-            r"rush pair 1/3, git:main . rush: up to 4 users for 1 s",
+            r"rush pair 1/3 . rush: up to 8 users for 0.5 s",
+            r"rush pair 1/3, git:main . rush: up to 8 users for 0.5 s",
             r"rush pair 2/3, git:main . rush: .*",
             r"rush pair 2/3 . rush: .*",
             r"rush pair 3/3 . rush: .*",
@@ -58,7 +60,7 @@ def test_a_slower_build_has_regressed_without_any_history(repository: Project) -
             rf"would be seen; limit < .* ms \(.* ms \+ 20%\), side by side with git:main \({sha}\), 3 pairs\)",
         ]
     )
-    result.stdout.re_match_lines([r"  rush +4 +\d+ .*", r"    rush, git:main +4 +\d+ .*"])
+    result.stdout.re_match_lines([r"  rush +8 +\d+ .*", r"    rush, git:main +8 +\d+ .*"])
     result.stdout.re_match_lines([r"  \w+ +rush  p95 < baseline \+ 2% +.*\(advice; .* side by side with"])
     load = recorded(repository)
     assert (len(load.trials), len(load.against), load.again) == (3, 3, ())
@@ -67,7 +69,28 @@ def test_a_slower_build_has_regressed_without_any_history(repository: Project) -
     ours, theirs = ([trial.stages[0].summary.p50_ms for trial in half] for half in (load.trials, load.against))
     assert max(theirs) < 35 < 40 < min(ours)
     page = (repository.path / ".loadperf/report.html").read_text()
-    assert f"Side by side with git:main ({sha}), p95 of the measured stages" in page
+    assert f"Side by side with git:main ({sha}), 3 pairs" in page
+    assert re.search(r"p50</bdi></th><td>.* ms</td><td>.* ms</td><td>\+\d.*%</td>.*<b>✗ worse</b>", page)
+    assert re.search(r"rps</bdi></th><td>.*/s</td><td>.*/s</td><td>-\d.*%</td>.*<b>✗ worse</b>", page)
+
+
+def test_pairs_that_do_not_tell_are_as_many_again(repository: Project) -> None:
+    (repository.path / "test_it.py").write_text(MARKED.replace("baseline + 20%", "baseline"))
+    change(repository.path, "0.02", "0.0208")
+    result = repository.run(*BESIDE_MAIN)
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines(
+        [
+            r"loadperf: rush: p50 < baseline: \+\d.*, \+\d+\.\d% would be seen: within what chance explains; measuring "
+            "more pairs",
+            r"rush pair 3/4 . rush: up to 8 users for 0.5 s",
+            r"rush pair 4/4, git:main . rush: up to 8 users for 0.5 s",
+            r"  inconclusive  rush  p50 < baseline .*, 4 pairs\)",
+        ]
+    )
+    load = recorded(repository)
+    assert (len(load.trials), len(load.against)) == (4, 4)
+    assert load.fingerprint["against"] == "2 pairs"
 
 
 def test_the_same_build_has_not_and_nothing_of_it_stays(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +124,7 @@ def test_an_abort_in_the_baselines_half_ends_the_pairs_and_says_so(repository: P
     git(repository.path, "commit", "-q", "-a", "-m", "broken")
     change(repository.path, "404 No", "200 OK")
     (repository.path / "test_it.py").write_text(
-        PLAIN.replace('duration="1s"))', 'duration="3s"), abort="failure_rate > 50% for 1s")')
+        PLAIN.replace('duration="500ms"))', 'duration="3s"), abort="failure_rate > 50% for 1s")')
     )
     result = repository.run(*BESIDE_MAIN)
     result.assert_outcomes(failed=1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_loadperf.judge.statistics import failure_rate_bound, requests_needed
+from pytest_loadperf.judge.statistics import failure_rate_bound, mean_of, requests_needed
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,18 @@ def test_a_confidence_is_a_share(confidence: float) -> None:
 def test_so_many_good_requests_show_that_nearly_all_are(share: float, requests: int) -> None:
     assert requests_needed(share) == requests
     assert failure_rate_bound(0, requests) <= 1 - share + 1e-12 < failure_rate_bound(0, requests - 1)
+
+
+def test_a_mean_of_few_values_is_their_mean_and_one_of_many_is_not_moved_by_odd_ones() -> None:
+    few = mean_of([1.0, 2.0, 3.0, 4.0, 5.0], 0.0)
+    assert few.centre == 3.0
+    # the standard error of the mean, as nothing is drawn towards a prior of 0 that would make it smaller
+    assert few.error == pytest.approx(math.sqrt(2.5 / 5))
+    steady = [10.0 + number / 100 for number in range(8)]
+    odd = mean_of([*steady, -50.0, 90.0], 0.0)
+    assert odd.centre == pytest.approx(10.035)
+    assert odd.error < 0.02
+    assert mean_of([*steady, 70.0, 90.0], 0.0).error < 0.03  # two of ten, on one side
+    assert mean_of([*steady[:7], 70.0, 80.0, 90.0], 0.0).error > 1  # three are not odd any more
+    assert mean_of([1.0] * 5, 0.0, own_error=0.3).error == pytest.approx(0.3 / math.sqrt(5))
+    assert mean_of([7.0], 0.5).centre == 7.0

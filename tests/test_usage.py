@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from projects import ONE_SECOND, Project
+from projects import BRIEF, Project
 
 from pytest_loadperf.settings import LoadperfConfig
 
-RUSH = f"rush_hour = load(Shopper, {ONE_SECOND})\n"
+RUSH = f"rush_hour = load(Shopper, {BRIEF})\n"
 
 
 def refused(project: Project, *arguments: str) -> str:
@@ -59,7 +59,7 @@ def make():
     class Local(Shopper): pass
     return Local
 
-x = load(make(), {ONE_SECOND})
+x = load(make(), {BRIEF})
 """,
     )
     assert "the class make.<locals>.Local is not at module level" in refused(project)
@@ -67,7 +67,7 @@ x = load(make(), {ONE_SECOND})
 
 def test_a_locustfile_with_a_syntax_error_is_shown_once(project: Project) -> None:
     (project.path / "locustfile.py").write_text("class Shopper(:\n")
-    project.module("test_it", f'x = load("locustfile.py", {ONE_SECOND})\ndef test_it(x): pass\ndef test_2(x): pass\n')
+    project.module("test_it", f'x = load("locustfile.py", {BRIEF})\ndef test_it(x): pass\ndef test_2(x): pass\n')
     text = refused(project)
     assert text.count("SyntaxError") == 1
     assert "class Shopper(:" in text

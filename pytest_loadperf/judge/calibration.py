@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median, stdev
 
-from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.metrics import Metric, series_of
 from pytest_loadperf.judge.paired import PAIRS_NEEDED, Pairs
 from pytest_loadperf.judge.regression import own_error
 from pytest_loadperf.judge.rule import Scale, Standing, scale_of
-from pytest_loadperf.measure.summary import stages_of, summary_of
 from pytest_loadperf.records import LoadRecord
-
-_METRICS = ("p50", "p95", "p99", "failure_rate", "rps")
 
 
 @dataclass(frozen=True)
@@ -50,22 +47,12 @@ class Calibration:
 
 
 def calibrations(load: LoadRecord) -> list[Calibration]:
-    """Every series of a load's measured stages, and p95 of every endpoint."""
-    return [made for metric in _series(load) if (made := _calibration(metric, load)) is not None]
-
-
-def _series(load: LoadRecord) -> Iterator[Metric]:
-    stages = dict.fromkeys(record.stage.name for record in stages_of(load) if record.summary.requests)
-    for stage in stages:
-        named = stage if len(stages) > 1 else None
-        yield from (Metric(name, stage=named) for name in _METRICS)
-        whole = summary_of(load, stage)
-        endpoints = list(whole.endpoints) if whole else []
-        yield from (Metric("p95", endpoint, named) for endpoint in endpoints if len(endpoints) > 1)
+    """Every series of a load that can be told of."""
+    return [made for metric in series_of(load) if (made := _calibration(metric, load)) is not None]
 
 
 def _calibration(metric: Metric, load: LoadRecord) -> Calibration | None:
-    scale, worse = scale_of(metric.name), -1.0 if metric.name == "rps" else 1.0
+    scale, worse = scale_of(metric.name), metric.worse
     runs = [replace(load, trials=(trial,)) for trial in load.trials]
     runs = [each for each in runs if math.isfinite(scale.forward(metric.value(each)))]
     if len(runs) < 2 * PAIRS_NEEDED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -75,6 +75,8 @@ _OF_SERVICE: dict[str, tuple[Kind, Callable[[Sequence[StageRecord]], float]]] = 
     "service.cpu": (_CPU, cpu_percent_of),
     "service.memory": (_MEMORY, memory_bytes_of),
 }
+_TOLD = ("p50", "p95", "p99", "failure_rate", "rps")
+_TOLD_OF_ENDPOINTS = ("p50", "p95", "failure_rate")
 _PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)")
 NAMES = ("p50 … p99.99", *_OF_REQUESTS, *_OF_SERVICE)
 
@@ -103,6 +105,11 @@ class Metric:
         if self.kind.noun != LATENCY:
             return None
         return 0.0 if self.percent is None else 1 - self.percent / 100
+
+    @property
+    def worse(self) -> float:
+        """1 where a larger value is a worse one, else -1."""
+        return -1.0 if self.name in ("rps", "requests") else 1.0
 
     @property
     def kind(self) -> Kind:
@@ -149,6 +156,18 @@ def _no_stage(load: LoadRecord, stage: str | None) -> str:
         return "no stage was run"
     missing = "no stage is measured" if stage is None else f"no stage is called {stage!r}"
     return f"{missing}; stages: {', '.join(run)}"
+
+
+def series_of(load: LoadRecord) -> Iterator[Metric]:
+    """What is told of a load: of each measured stage that sent requests, and of each endpoint where it has several."""
+    stages = dict.fromkeys(record.stage.name for record in stages_of(load) if record.summary.requests)
+    for stage in stages:
+        named = stage if len(stages) > 1 else None
+        yield from (Metric(name, stage=named) for name in (*_TOLD, *_OF_SERVICE))
+        whole = summary_of(load, stage)
+        endpoints = list(whole.endpoints) if whole else []
+        if len(endpoints) > 1:
+            yield from (Metric(name, endpoint, named) for endpoint in endpoints for name in _TOLD_OF_ENDPOINTS)
 
 
 def is_metric(name: str) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from statistics import fmean, stdev
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal
 
 from pytest_loadperf.judge.limits import FromBaseline
-from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.metrics import Metric, series_of
 from pytest_loadperf.judge.regression import FAILS_MORE, bends, own_error
 from pytest_loadperf.judge.rule import BAND, COUNT, UNLIKELY, Scale, away, scale_of
-from pytest_loadperf.judge.statistics import Expected, spread_within
+from pytest_loadperf.judge.statistics import mean_of
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Trial
@@ -22,7 +23,8 @@ PAIRS_NEEDED = 2
 _LEAST = 0.02  # what counts as a change at all, as a part of the baseline
 _BLIND = 0.2  # of the baseline: where pairs let only larger changes be seen, they prove little
 # How much the two of a pair differ, before any was seen. Pairs of one machine differ by 1 to 8 %. In simulations of 5
-# pairs that differ by 5 %, a prior of 2 % accuses 16 of 1,000 unchanged builds, this one 4.
+# pairs that differ by 5 %, a prior of 2 % accuses 16 of 1,000 unchanged builds, this one 4, and up to 14 where pairs
+# differ by more: there it would be 26 if the prior could make their spread seem smaller than it is.
 _PRIOR = 0.04
 
 
@@ -42,12 +44,9 @@ class Pairs:
         self._worse = worse
         self._scale = scale
         if known:
-            spread, freedom = spread_within([known], _PRIOR if scale.relative else scale.prior)
-            # The prior is there for pairs that happen to agree, not to make light of what was seen: of 1,000 unchanged
-            # builds on a machine that disturbs pairs by 20 % it would accuse 26, so half of them.
-            spread = max(spread, stdev(known) if len(known) > 1 else 0.0, own_error)
-            self.mean = fmean(known)
-            self._chance = Expected(0.0, spread / math.sqrt(len(known)), freedom)
+            found = mean_of(known, _PRIOR if scale.relative else scale.prior, own_error)
+            self.mean = found.centre
+            self._chance = replace(found, centre=0.0)
 
     @property
     def reach(self) -> float:
@@ -78,7 +77,7 @@ def judge_paired(verdict: Verdict, threshold: Threshold, limit: FromBaseline, lo
     """The verdict on a limit that moves with the baseline, by the build that was measured beside."""
     metric, kind = threshold.metric, threshold.metric.kind
     beside = replace(load, trials=load.against)
-    pairs = _pairs(threshold, load)
+    pairs = _pairs(metric, load, 1.0 if threshold.op.startswith("<") else -1.0)
     observed, centre = metric.value(load), metric.value(beside)
     seen = replace(verdict, baseline=f"side by side with {load.against_name}, {pairs.count} pairs")
     if pairs.count < PAIRS_NEEDED or math.isnan(centre):
@@ -94,6 +93,8 @@ def judge_paired(verdict: Verdict, threshold: Threshold, limit: FromBaseline, lo
     status, reason = _status(threshold, pairs, change, bound, scale)
     if why := _no_measure(metric, load, beside, status):
         status, reason = "inconclusive", f"{reason}: {why}"
+    elif status == "inconclusive":
+        change = replace(change, undecided=True)
     return replace(
         seen,
         status=status,
@@ -104,15 +105,68 @@ def judge_paired(verdict: Verdict, threshold: Threshold, limit: FromBaseline, lo
     )
 
 
-def _pairs(threshold: Threshold, load: LoadRecord) -> Pairs:
-    metric, scale = threshold.metric, scale_of(threshold.metric.name)
+@dataclass(frozen=True)
+class Comparison:
+    """One series of two builds."""
+
+    metric: Metric
+    change: Change
+    status: Literal["worse", "better", "same"]  # "same" where chance may have made the difference
+
+    @property
+    def observed(self) -> str:
+        """The candidate's number."""
+        return self.metric.kind.show(self.change.observed, 3)
+
+    @property
+    def centre(self) -> str:
+        """The baseline's."""
+        return self.metric.kind.show(self.change.centre, 3)
+
+    @property
+    def away(self) -> str:
+        """How far the candidate is from the baseline: '+11.8%'."""
+        return self._away(self.change.paired)
+
+    @property
+    def interval(self) -> str:
+        """Between which distances it lies, 95 times of 100: '+8.7% to +15.0%'."""
+        return f"{self._away(self.change.low)} to {self._away(self.change.high)}"
+
+    @property
+    def visible(self) -> str:
+        """The smallest change for the worse that would stand out."""
+        return self._away(self.change.visible)
+
+    def _away(self, value: float) -> str:
+        return away(value, self.change.centre, scale_of(self.metric.name))
+
+
+def comparisons(load: LoadRecord) -> list[Comparison]:
+    """Every series of a load that can be told of, against that of the build beside it."""
+    return [made for metric in series_of(load) if (made := _comparison(metric, load)) is not None]
+
+
+def _comparison(metric: Metric, load: LoadRecord) -> Comparison | None:
+    scale, pairs = scale_of(metric.name), _pairs(metric, load, metric.worse)
+    observed, centre = metric.value(load), metric.value(replace(load, trials=load.against))
+    if pairs.count < PAIRS_NEEDED or math.isnan(observed) or math.isnan(centre):
+        return None
+    change = _change(metric, pairs, scale, observed, centre)
+    counts = abs(change.paired - centre) >= _step(centre, scale)
+    if counts and pairs.is_worse():
+        return Comparison(metric, change, "worse")
+    return Comparison(metric, change, "better" if counts and pairs.is_better() else "same")
+
+
+def _pairs(metric: Metric, load: LoadRecord, worse: float) -> Pairs:
+    scale = scale_of(metric.name)
 
     def of(trial: Trial) -> LoadRecord:
         return replace(load, trials=(trial,))
 
     both = [(of(candidate), of(baseline)) for candidate, baseline in zip(load.trials, load.against, strict=False)]
     values = [(metric.value(candidate), metric.value(baseline)) for candidate, baseline in both]
-    worse = 1.0 if threshold.op.startswith("<") else -1.0
     return Pairs(values, scale, worse=worse, own_error=_own_error(metric, scale, both))
 
 

@@ -71,8 +71,9 @@ def _of_series(metric: Metric, baseline: Baseline) -> tuple[Baseline, list[list[
 
 
 def is_suspect(verdict: Verdict) -> bool:
-    """Whether a second measurement should decide."""
-    return verdict.change is not None and verdict.change.suspect and math.isnan(verdict.change.again)
+    """Whether another measurement should decide."""
+    change = verdict.change
+    return change is not None and (change.undecided or (change.suspect and math.isnan(change.again)))
 
 
 class _Series:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pytest_loadperf.judge.doubts import Doubt, doubts
+from pytest_loadperf.judge.paired import Comparison, comparisons
 from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, stages_of
 from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
@@ -118,6 +119,11 @@ class LoadPart:
         """The pairs, where the load ran side by side with another build."""
         beside = LoadResult.of(replace(self.record, trials=self.record.against)).trials
         return [PairPart(ours.p95_ms, theirs.p95_ms) for ours, theirs in zip(self.result.trials, beside, strict=False)]
+
+    @property
+    def beside(self) -> list[Comparison]:
+        """Every series against that of the other build."""
+        return comparisons(self.record)
 
     @property
     def doubts(self) -> list[Doubt]:
