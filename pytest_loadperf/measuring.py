@@ -86,8 +86,16 @@ class Measuring:
         return self._paired(record, counterpart, 2 * pairs) if suspects else record
 
     def _paired(self, record: LoadRecord, counterpart: Counterpart, pairs: int) -> LoadRecord:
-        """Every second pair begins with the other build, so that what warms up or wears out favours neither."""
+        """Every second pair begins with the other build, so that what warms up or wears out favours neither.
+
+        Each is of services that were started for it: processes of one build may differ by several percent for as long
+        as they live, which pairs of the same two would take for a change.
+        """
         for number in range(len(record.trials) + 1, pairs + 1):
+            if number > 1:
+                self._service.restart()
+                with named(counterpart.name):
+                    counterpart.service.restart()
             title = f"{record.name} pair {number}/{pairs}"
             for of_candidate in (True, False) if number % 2 else (False, True):
                 if of_candidate:
@@ -101,7 +109,7 @@ class Measuring:
         return record
 
     def _candidate(self, record: LoadRecord, title: str) -> LoadRecord:
-        trial, run = self._trial(title, self._plan, self._service)
+        trial, run = self._trial(title, replace(self._plan, urls=self._service.urls), self._service)
         faults = tuple(dict.fromkeys((*record.faults, *run.faults)))
         return replace(record, trials=(*record.trials, trial), aborted=run.aborted, faults=faults)
 

@@ -28,7 +28,7 @@ USERS = Path(__file__).with_name("users.py")
 def plan(server: str, *users: str, stages: tuple[Stage, ...] | None = None, **others: object) -> Plan:
     return Plan(
         users=tuple(Reference(str(USERS), "users", user) for user in users),
-        stages=stages if stages is not None else (Stage("only", users=4, duration="1s"),),
+        stages=stages if stages is not None else (Stage("only", users=4, duration="500ms"),),
         urls=(server,),
         sys_path=(str(USERS.parent), *sys.path),
         **others,  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ class Run:
 
 def test_every_request_of_locust_is_in_a_window(server: str) -> None:
     run = Run(plan(server, "Fast"))
-    assert run.end.requests == run.end.locust_requests == run.endpoints()["GET ask"] > 100
+    assert run.end.requests == run.end.locust_requests == run.endpoints()["GET ask"] > 50
     assert run.end.failures == run.end.locust_failures == 0
 
 
@@ -157,7 +157,7 @@ def test_users_that_wait_for_what_nobody_counts_are_told_and_those_that_sleep_ar
 
 def test_exceptions_in_user_code_are_told(server: str) -> None:
     assert Run(plan(server, "Crashing")).end.user_errors == {
-        "KeyError: 'user code is wrong'": pytest.approx(80, abs=20)
+        "KeyError: 'user code is wrong'": pytest.approx(40, abs=12)
     }
 
 

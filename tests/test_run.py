@@ -303,10 +303,12 @@ def test_what_stays_on_the_machine_is_told_under_q_too(project: Project, argumen
 
 
 def test_a_long_stage_tells_how_it_goes(project: Project) -> None:
+    with (project.path / "conftest.py").open("a") as file:
+        file.write("from pytest_loadperf.report import progress\nprogress._EVERY_S = 2.0\n")
     project.module(
-        "test_it", 'long = load(Shopper, Stage("hold", users=2, duration="11s"))\ndef test_long(long): pass\n'
+        "test_it", 'long = load(Shopper, Stage("hold", users=2, duration="3s"))\ndef test_long(long): pass\n'
     )
-    project.run().stdout.re_match_lines([r"long · hold: 10 s, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed"])
+    project.run().stdout.re_match_lines([r"long · hold: 2 s, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed"])
 
 
 def test_a_shape_tells_as_it_goes(project: Project) -> None:

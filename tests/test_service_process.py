@@ -127,6 +127,29 @@ def test_one_that_is_paused_uses_no_cpu_until_it_is_resumed() -> None:
         assert soon(lambda: sum(burner.cpu_times()[:2]) > before)
 
 
+def test_one_that_is_restarted_is_another_process_and_nothing_of_the_first_stays() -> None:
+    with start(spec("family"), say=print) as service:
+        assert isinstance(service, ProcessService)
+        first, record = [service.pid, *told(service.url)["pids"]], service.record
+        service.restart()
+        second = [service.pid, *told(service.url)["pids"]]
+
+        assert all(gone(pid) for pid in first)
+        assert not any(gone(pid) for pid in second)
+        service.check()
+        assert service.record == record
+        assert service.log_tail().count("telling") > 1
+    assert all(gone(pid) for pid in second)
+
+
+def test_one_that_does_not_start_again_is_reported_with_its_log(tmp_path: Path) -> None:
+    once = "[ -e began ] && echo no second time && exit 3; touch began; exec python -m http.server $PORT"
+    with start(spec(command=["sh", "-c", once], cwd=tmp_path), say=print) as service:
+        with pytest.raises(ServiceError, match="ended with exit code 3") as caught:
+            service.restart()
+        assert "no second time" in "".join(caught.value.__notes__)
+
+
 def test_one_that_sleeps_breathes_often_enough_for_its_own_watchdog() -> None:
     watchdog = (
         "import sys, threading, time, http.server as h\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 from projects import Project
@@ -94,11 +95,17 @@ def test_pairs_that_do_not_tell_are_as_many_again(repository: Project) -> None:
 
 
 def test_the_same_build_has_not_and_nothing_of_it_stays(repository: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = repository.path / "tmp"
+    place, starts = repository.path / "tmp", repository.path / "starts"
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setenv("STARTS", str(starts))
+    begin = 'import os; print(os.path.dirname(__file__), file=open(os.environ["STARTS"], "a"))'
+    change(repository.path, "import asyncio, sys", f"import asyncio, sys\n{begin}")
+    git(repository.path, "commit", "-q", "-a", "-m", "tells of its starts")
     result = repository.run(*BESIDE_MAIN)
     result.assert_outcomes(passed=1)
+    told = Counter(starts.read_text().splitlines())
+    assert sorted(told.values()) == [2, 2], told  # each pair is of services that were started for it
     result.stdout.no_fnmatch_line("*measuring again*")
     assert list(place.glob("loadperf-against-*")) == []
     assert git(repository.path, "worktree", "list").count("\n") == 0

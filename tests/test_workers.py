@@ -170,7 +170,7 @@ def test_what_is_not_answered_is_counted_in_the_workers(server: str) -> None:
 
 def test_exceptions_in_user_code_are_added_up(server: str) -> None:
     end = Run(crew(server, "Crashing")).end
-    assert end.user_errors == {"KeyError: 'user code is wrong'": pytest.approx(80, abs=20)}
+    assert end.user_errors == {"KeyError: 'user code is wrong'": pytest.approx(40, abs=12)}
     (fault,) = end.faults
     assert fault.startswith("user code raised KeyError: 'user code is wrong' (")
 

@@ -96,13 +96,20 @@ class ContainerService(RunningService):
     @contextmanager
     def watched(self, api: APIClient) -> Iterator[None]:
         """From now on it is ready: its use is measured, and a restart counts as its end."""
-        self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
-        self._meters = [StatsMeter(api, container.id or "") for container in self._containers]
+        self._watch(api)
         try:
             yield
         finally:
-            for meter in self._meters:
-                meter.close()
+            self._unwatch()
+
+    def _watch(self, api: APIClient) -> None:
+        self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
+        self._meters = [StatsMeter(api, container.id or "") for container in self._containers]
+
+    def _unwatch(self) -> None:
+        self._restarts = {}
+        for meter in self._meters:
+            meter.close()
 
 
 def _url(container: Container, port: int) -> str:

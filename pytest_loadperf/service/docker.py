@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from docker import DockerClient
+from docker import APIClient, DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 from docker.models.images import Image
@@ -25,6 +25,7 @@ from pytest_loadperf.service.spec import DockerSpec
 from pytest_loadperf.service.sweep import sweep
 
 _SERVICE = "pytest-loadperf.service"  # the label that all replicas of one service share
+_END_S = 5  # until it is killed
 
 
 @contextmanager
@@ -40,10 +41,30 @@ def in_docker(spec: DockerSpec, engine: Engine, *, keep: bool, say: Callable[[st
         record = ServiceRecord(
             kind="docker", name=spec.name, digest=digest(image), limits=spec.limits, backend=engine.backend
         )
-        service = ContainerService(containers, spec.port, record, spec.secrets)
+        service = _DockerService(spec, client.api, containers, record)
         service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
         with service.watched(client.api):
             yield service
+
+
+class _DockerService(ContainerService):
+    """Containers that were made here, and can be started anew."""
+
+    def __init__(
+        self, spec: DockerSpec, api: APIClient, containers: Sequence[Container], record: ServiceRecord
+    ) -> None:
+        super().__init__(containers, spec.port, record, spec.secrets)
+        self._spec = spec
+        self._api = api
+
+    def restart(self) -> None:
+        """End the containers and start them again, with the files that they wrote."""
+        self._unwatch()
+        for container in self._containers:
+            with in_words(f"restarting the container {container.name}", secrets=self.secrets):
+                container.restart(timeout=_END_S)
+        self.wait_for_answer(self._spec.ready, self._spec.timeout_s, hint_for(self._spec.port))
+        self._watch(self._api)
 
 
 def _start(spec: DockerSpec, client: DockerClient, image: Image, name: str, keep: bool) -> Container:

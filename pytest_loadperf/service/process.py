@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -33,17 +33,29 @@ _END_S = 8.0  # the keeper kills after 5 s
 class ProcessService(RunningService):
     """The command, its children, and the keeper that ends them with pytest."""
 
-    def __init__(self, spec: ProcessSpec, port: int, keeper: subprocess.Popen[bytes], log: IO[bytes], pid: int) -> None:
-        self.urls = (f"http://127.0.0.1:{port}",)
+    def __init__(self, spec: ProcessSpec, log: IO[bytes], keepers: ExitStack) -> None:
         self.record = ServiceRecord(kind="process", name=spec.name, backend="process")
-        self.pid = pid
         self.secrets = spec.secrets
-        self._keeper = keeper
+        self._spec = spec
         self._log = log
+        self._keepers = keepers
+        self._start()
+
+    def _start(self) -> None:
+        port = self._spec.port or _free_port()
+        self.urls = (f"http://127.0.0.1:{port}",)
+        self.keeper = self._keepers.enter_context(_keeper(self._spec, port, self._log))
+        self.pid = _pid(self._spec, self.keeper, self._log)
+
+    def restart(self) -> None:
+        """End the command and its children, and start it again."""
+        self._keepers.close()
+        self._start()
+        self.wait_for_answer(self._spec.ready, self._spec.timeout_s)
 
     def check(self) -> None:
         """Raise ServiceError when the command ended, with its exit code."""
-        code = self._keeper.poll()
+        code = self.keeper.poll()
         if code is not None:
             text = f"the process `{self.record.name}` (pid {self.pid}) ended with {_in_words(code)}"
             raise with_log(ServiceError(text), self.log_tail())
@@ -103,17 +115,16 @@ def in_process(spec: ProcessSpec, *, keep: bool, say: Callable[[str], None]) -> 
         raise ServiceError(f"`{spec.name}` was not started: its folder {spec.cwd} does not exist. Correct cwd=")
     if spec.port is not None:
         _refuse_taken(spec.port, spec.name)
-    port = spec.port or _free_port()
     started = time.monotonic()
     # The log has no name in the file system, so nothing stays of it even if pytest is killed.
-    with tempfile.TemporaryFile() as log, _keeper(spec, port, log) as keeper:
-        service = ProcessService(spec, port, keeper, log, _pid(spec, keeper, log))
+    with tempfile.TemporaryFile() as log, ExitStack() as keepers:
+        service = ProcessService(spec, log, keepers)
         try:
             service.wait_ready(spec.ready, spec.timeout_s, started)
             yield service
         finally:
             if keep:
-                _let_live(service, keeper, say)
+                _let_live(service, say)
 
 
 @contextmanager
@@ -162,7 +173,8 @@ def _pid(spec: ProcessSpec, keeper: subprocess.Popen[bytes], log: IO[bytes]) -> 
     raise with_log(ServiceError(f"`{spec.name}` was not started: its keeper died"), _tail(log, 50, spec.secrets))
 
 
-def _let_live(service: ProcessService, keeper: subprocess.Popen[bytes], say: Callable[[str], None]) -> None:
+def _let_live(service: ProcessService, say: Callable[[str], None]) -> None:
+    keeper = service.keeper
     assert keeper.stdin is not None
     if keeper.poll() is not None:
         return

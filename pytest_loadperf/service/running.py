@@ -50,8 +50,16 @@ class RunningService(ABC):
     def resume(self) -> None:  # noqa: B027
         """Let it go on; harmless where it was not paused."""
 
+    def restart(self) -> None:  # noqa: B027 # what the run did not start goes on as it is
+        """Start it anew, and wait until it is ready; it may have another address then."""
+
     def wait_ready(self, ready: str, timeout_s: float, started: float, advice: str = "") -> None:
         """Wait until every replica answers, `timeout_s` at most for each, and record how long it took all."""
+        self.wait_for_answer(ready, timeout_s, advice)
+        self.record = replace(self.record, started_in_s=round(time.monotonic() - started, 3))
+
+    def wait_for_answer(self, ready: str, timeout_s: float, advice: str = "") -> None:
+        """The same, without a record of it."""
         for replica in range(len(self.urls)):
             try:
                 wait_ready(
@@ -59,7 +67,6 @@ class RunningService(ABC):
                 )
             except NotReady as error:
                 raise with_log(error, self.log_tail()) from None
-        self.record = replace(self.record, started_in_s=round(time.monotonic() - started, 3))
 
     def _address(self, replica: int, path: str) -> str:
         return self.urls[replica] + path  # of the moment: a container that was restarted has another port
