@@ -3,7 +3,7 @@
 A small service in Docker that computes for about 11 ms, and its next commit, which computes for as long, for 10 %
 longer or for 20 % longer: each verdict is a pytest run of its own, with 5 pairs of 3 s, with and without a second
 process that disturbs the machine. Counted are the runs in which p95 or the failure rate was called regressed. It takes
-about a minute for each verdict; run it alone on the machine.
+about a minute for each verdict, or two; run it alone on the machine.
 """
 
 from __future__ import annotations

@@ -127,9 +127,9 @@ class Loading:
             measuring = Measuring(spec, plan, service, self._progress)
             if counterpart is not None:
                 settings = self._settings
-                record = measuring.pairs(
-                    blank, counterpart, settings.pairs, demands, advice="regression" in settings.fail_on
-                )
+                asked = () if settings.unjudged else demands
+                advice = "regression" in settings.fail_on and not settings.unjudged
+                record = measuring.pairs(blank, counterpart, settings.pairs, asked, advice=advice)
             else:
                 record = measuring.trials(blank)
                 if not self._settings.unjudged:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
 from pytest_loadperf.judge.baseline import Baseline
@@ -48,9 +49,7 @@ class Measuring:
         if record.aborted or record.faults or doubts(record):
             return record
         baseline = memory.baseline(record)
-        asked = {threshold.metric for threshold in demands}
-        advice = [threshold for threshold in advised(record) if threshold.metric not in asked]
-        suspects = _suspects(record, baseline, (*demands, *advice))
+        suspects = _suspects(_judged(record, baseline, demands, advice=True))
         if not suspects:
             return record
         for verdict in suspects.values():
@@ -74,13 +73,14 @@ class Measuring:
     ) -> LoadRecord:
         """The record with so many pairs of trials, one of each build, or as many as came before one was stopped early.
 
-        There are as many again where these do not tell whether the demands hold, nor, with `advice`, what is judged
-        anyway.
+        There are as many again where these do not tell whether the demands hold, or, with `advice`, what is judged
+        anyway, and none of that is broken already.
         """
         record = self._paired(replace(record, against_name=counterpart.name), counterpart, pairs)
         if record.aborted or record.faults or doubts(record):
             return record
-        suspects = _suspects(record, None, (*demands, *(advised(record) if advice else ())))
+        judged = _judged(record, None, demands, advice=advice)
+        suspects = {} if any(verdict.breach for verdict in judged.values()) else _suspects(judged)
         for verdict in suspects.values():
             self._progress.say(f"loadperf: {record.name}: {verdict.threshold}: {verdict.reason}; measuring more pairs")
         return self._paired(record, counterpart, 2 * pairs) if suspects else record
@@ -92,17 +92,18 @@ class Measuring:
         as they live, which pairs of the same two would take for a change.
         """
         for number in range(len(record.trials) + 1, pairs + 1):
-            if number > 1:
-                self._service.restart()
-                with named(counterpart.name):
-                    counterpart.service.restart()
             title = f"{record.name} pair {number}/{pairs}"
             for of_candidate in (True, False) if number % 2 else (False, True):
                 if of_candidate:
                     with asleep(counterpart.service, blamed=partial(named, counterpart.name)):
+                        if number > 1:
+                            _start_anew(self._service)
                         record = self._candidate(record, title)
                 else:
                     with asleep(self._service):
+                        if number > 1:
+                            with named(counterpart.name):
+                                _start_anew(counterpart.service)
                         record = self._baseline(record, title, counterpart)
                 if record.aborted:
                     return record
@@ -128,12 +129,26 @@ class Measuring:
             return run.run(), run
 
 
-def _suspects(
-    record: LoadRecord, baseline: Baseline | None, thresholds: Sequence[Threshold]
+def _start_anew(service: RunningService) -> None:
+    try:
+        service.restart()
+    except ServiceError as error:
+        error.args = (f"started anew for the next pair, {error}",)
+        raise
+
+
+def _judged(
+    record: LoadRecord, baseline: Baseline | None, demands: Sequence[Threshold], *, advice: bool
 ) -> dict[Threshold, Verdict]:
-    """Those that another measurement should decide, with what they come to so far."""
-    verdicts = {each: judge(each, record, baseline, "") for each in thresholds}
-    return {threshold: verdict for threshold, verdict in verdicts.items() if is_suspect(verdict)}
+    """What the demands come to so far, with `advice` also what is judged where nothing is demanded."""
+    asked = {threshold.metric for threshold in demands}
+    unasked = [threshold for threshold in advised(record) if threshold.metric not in asked] if advice else []
+    return {each: judge(each, record, baseline, "") for each in (*demands, *unasked)}
+
+
+def _suspects(judged: dict[Threshold, Verdict]) -> dict[Threshold, Verdict]:
+    """Those that another measurement should decide."""
+    return {threshold: verdict for threshold, verdict in judged.items() if is_suspect(verdict)}
 
 
 def _bare(trial: Trial) -> Trial:

@@ -152,11 +152,54 @@ def test_a_baseline_that_fails_its_requests_is_not_made_better_by_more_pairs() -
     assert not verdict.change.undecided
 
 
-def test_one_odd_pair_in_ten_does_not_hide_a_slowdown() -> None:
+@pytest.mark.parametrize(("of_candidate", "of_baseline"), [(300.0, 150.0), (150.0, 300.0), (300.0, 290.0)])
+def test_odd_trials_in_ten_pairs_do_not_hide_a_slowdown(of_candidate: float, of_baseline: float) -> None:
     ours, theirs = [220.0] * 10, [*STEADY, *STEADY]
-    ours[3], theirs[7] = 300.0, 150.0
-    assert seen("p95 < baseline + 5%", times(ours[:5], theirs[:5])).status == "inconclusive"
-    assert seen("p95 < baseline + 5%", times(ours, theirs)).status == "regressed"
+    ours[3], theirs[7] = of_candidate, of_baseline
+    verdict = seen("p95 < baseline + 5%", times(ours, theirs))
+    assert verdict.status == "regressed"
+    shown, limit = verdict.observed, verdict.limit.removeprefix("< ").partition(" (")[0]
+    assert float(shown.removesuffix(" ms")) > float(limit.removesuffix(" ms"))
+
+
+def test_an_odd_pair_of_five_leaves_it_open() -> None:
+    verdict = seen("p95 < baseline + 5%", times([220, 220, 220, 300, 220], STEADY))
+    assert verdict.status == "inconclusive"
+    assert verdict.change is not None
+    assert verdict.change.undecided
+
+
+def test_requests_of_a_few_pairs_that_are_beyond_the_limit_leave_it_open() -> None:
+    ours = [200.0] * 10
+    ours[3] = 300.0  # a tenth of all requests: who knows whether that is the machine's doing
+    assert seen("p95 < baseline + 5%", times(ours, [*STEADY, *STEADY])).status == "inconclusive"
+
+
+def test_failures_in_a_few_pairs_are_no_oddity() -> None:
+    ours = [0] * 10
+    ours[2] = ours[6] = 120
+    load = failing(ours, [0] * 10)
+    (found,) = [each for each in comparisons(load) if each.metric.name == "failure_rate"]
+    assert found.change.paired > 0.01
+    assert seen("failure_rate < baseline + 1%", load).status == "inconclusive"
+
+
+def test_what_is_lost_when_services_are_started_anew_makes_no_latency_ok() -> None:
+    first, later = trial(200), trial(200, 390)
+    load = pairs([first, *[later] * 4], [first, *[later] * 4])
+    verdict = seen("p95 < baseline + 10%", load)
+    assert verdict.status == "inconclusive"
+    assert verdict.reason.endswith(
+        "of both builds, more requests failed once the services had been started anew, without what was in memory"
+    )
+    assert not any(each.status != "same" for each in comparisons(load) if each.metric.percent)
+
+
+def test_a_change_that_does_not_count_is_not_worth_more_pairs() -> None:
+    verdict = seen("p95 < baseline", times([200.0] * 5, [199.0] * 5))
+    assert verdict.status == "inconclusive"
+    assert verdict.change is not None
+    assert verdict.change.undecided == (verdict.change.high > 1.02 * verdict.change.centre)
 
 
 def accused(chance: random.Random, change: float, differ: float, count: int = 5) -> bool:
@@ -181,7 +224,7 @@ def accused_at_last(chance: random.Random, change: float, differ: float) -> bool
 
 
 @pytest.mark.parametrize(
-    ("change", "differ", "least", "most"), [(0, 0.05, 0, 7), (0, 0.3, 0, 22), (0.1, 0.05, 930, 1000)]
+    ("change", "differ", "least", "most"), [(0, 0.05, 0, 9), (0, 0.3, 0, 22), (0.1, 0.05, 930, 1000)]
 )
 def test_more_pairs_find_more_and_accuse_hardly_more(change: float, differ: float, least: int, most: int) -> None:
     chance = random.Random(6)
@@ -189,7 +232,7 @@ def test_more_pairs_find_more_and_accuse_hardly_more(change: float, differ: floa
 
 
 @pytest.mark.parametrize(
-    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 980), (0.2, 0.08, 5, 850), (0.05, 0.03, 10, 600)]
+    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 980), (0.2, 0.08, 5, 850), (0.05, 0.03, 10, 800)]
 )
 def test_a_slower_build_is_found(change: float, differ: float, count: int, least: int) -> None:
     chance = random.Random(5)

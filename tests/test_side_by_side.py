@@ -77,7 +77,7 @@ def test_a_slower_build_has_regressed_without_any_history(repository: Project) -
 
 def test_pairs_that_do_not_tell_are_as_many_again(repository: Project) -> None:
     (repository.path / "test_it.py").write_text(MARKED.replace("baseline + 20%", "baseline"))
-    change(repository.path, "0.02", "0.0208")
+    change(repository.path, "0.02", "0.0206")
     result = repository.run(*BESIDE_MAIN)
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines(
@@ -101,6 +101,7 @@ def test_the_same_build_has_not_and_nothing_of_it_stays(repository: Project, mon
     monkeypatch.setenv("STARTS", str(starts))
     begin = 'import os; print(os.path.dirname(__file__), file=open(os.environ["STARTS"], "a"))'
     change(repository.path, "import asyncio, sys", f"import asyncio, sys\n{begin}")
+    (repository.path / "test_it.py").write_text(MARKED.replace("20%", "500%"))
     git(repository.path, "commit", "-q", "-a", "-m", "tells of its starts")
     result = repository.run(*BESIDE_MAIN)
     result.assert_outcomes(passed=1)
@@ -175,6 +176,22 @@ def test_a_ref_whose_process_does_not_start_is_an_error_with_its_log(repository:
         [
             "*the baseline git:HEAD (???????): the process `*` (pid *) ended with exit code 1",
             "*ModuleNotFoundError: No module named 'no_such_module'",
+        ]
+    )
+
+
+def test_a_baseline_that_does_not_start_a_second_time_is_told(repository: Project) -> None:
+    once = 'import os; os.path.exists("began") and sys.exit("no second time"); open("began", "w").close()'
+    change(repository.path, "import asyncio, sys", f"import asyncio, sys\n{once}")
+    git(repository.path, "commit", "-q", "-a", "-m", "starts once")
+    change(repository.path, once, "")
+    result = repository.run(*BESIDE_MAIN)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*the baseline git:main (???????): started anew for the next pair, the process `*` (pid *) ended with "
+            "exit code 1",
+            "no second time",
         ]
     )
 

@@ -55,10 +55,11 @@ def test_a_mean_of_few_values_is_their_mean_and_one_of_many_is_not_moved_by_odd_
     # the standard error of the mean, as nothing is drawn towards a prior of 0 that would make it smaller
     assert few.error == pytest.approx(math.sqrt(2.5 / 5))
     steady = [10.0 + number / 100 for number in range(8)]
-    odd = mean_of([*steady, -50.0, 90.0], 0.0)
+    odd = mean_of([*steady, -50.0, 90.0], 0.0, trimmed=True)
     assert odd.centre == pytest.approx(10.035)
     assert odd.error < 0.02
-    assert mean_of([*steady, 70.0, 90.0], 0.0).error < 0.03  # two of ten, on one side
-    assert mean_of([*steady[:7], 70.0, 80.0, 90.0], 0.0).error > 1  # three are not odd any more
+    assert mean_of([*steady, 70.0, 90.0], 0.0, trimmed=True).error < 0.03  # two of ten, on one side
+    assert mean_of([*steady[:7], 70.0, 80.0, 90.0], 0.0, trimmed=True).error > 1  # three are not odd any more
+    assert mean_of([*steady, 70.0, 90.0], 0.0).error > 1  # which counts where it is not trimmed
     assert mean_of([1.0] * 5, 0.0, own_error=0.3).error == pytest.approx(0.3 / math.sqrt(5))
     assert mean_of([7.0], 0.5).centre == 7.0

@@ -12,7 +12,7 @@ from pytest_loadperf.judge.limits import FromBaseline
 from pytest_loadperf.judge.metrics import Metric, series_of
 from pytest_loadperf.judge.regression import FAILS_MORE, bends, own_error
 from pytest_loadperf.judge.rule import BAND, COUNT, UNLIKELY, Scale, away, scale_of
-from pytest_loadperf.judge.statistics import mean_of
+from pytest_loadperf.judge.statistics import mean_of, requests_needed
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Trial
@@ -44,7 +44,7 @@ class Pairs:
         self._worse = worse
         self._scale = scale
         if known:
-            found = mean_of(known, _PRIOR if scale.relative else scale.prior, own_error)
+            found = mean_of(known, _PRIOR if scale.relative else scale.prior, own_error, trimmed=scale.relative)
             self.mean = found.centre
             self._chance = replace(found, centre=0.0)
 
@@ -88,13 +88,17 @@ def judge_paired(verdict: Verdict, threshold: Threshold, limit: FromBaseline, lo
     scale = scale_of(metric.name)
     change = _change(metric, pairs, scale, observed, centre)
     bound = limit.value(centre, kind)
-    shown, shown_bound = kind.shown(observed, bound)
-    (shown_centre,) = kind.shown(centre)
     status, reason = _status(threshold, pairs, change, bound, scale)
     if why := _no_measure(metric, load, beside, status):
         status, reason = "inconclusive", f"{reason}: {why}"
-    elif status == "inconclusive":
+    elif status == "inconclusive" and max(abs(each - centre) for each in (change.low, change.high)) > _step(
+        centre, scale
+    ):
         change = replace(change, undecided=True)
+    # An odd trial may move the number of all requests, but not the verdict.
+    misleads = status == "regressed" and threshold.holds(observed, bound)
+    shown, shown_bound = kind.shown(change.paired if misleads else observed, bound)
+    (shown_centre,) = kind.shown(centre)
     return replace(
         seen,
         status=status,
@@ -150,13 +154,22 @@ def comparisons(load: LoadRecord) -> list[Comparison]:
 def _comparison(metric: Metric, load: LoadRecord) -> Comparison | None:
     scale, pairs = scale_of(metric.name), _pairs(metric, load, metric.worse)
     observed, centre = metric.value(load), metric.value(replace(load, trials=load.against))
-    if pairs.count < PAIRS_NEEDED or math.isnan(observed) or math.isnan(centre):
+    if pairs.count < PAIRS_NEEDED or math.isnan(observed) or math.isnan(centre) or _too_few(metric, load):
         return None
     change = _change(metric, pairs, scale, observed, centre)
-    counts = abs(change.paired - centre) >= _step(centre, scale)
-    if counts and pairs.is_worse():
+    tells = abs(change.paired - centre) >= _step(centre, scale)
+    beside = replace(load, trials=load.against)
+    if tells and pairs.is_worse() and not _no_measure(metric, load, beside, "regressed"):
         return Comparison(metric, change, "worse")
-    return Comparison(metric, change, "better" if counts and pairs.is_better() else "same")
+    if tells and pairs.is_better() and not _no_measure(metric, load, beside, "improved"):
+        return Comparison(metric, change, "better")
+    return Comparison(metric, change, "same")
+
+
+def _too_few(metric: Metric, load: LoadRecord) -> bool:
+    """Whether a percentile is one request's own."""
+    requests = measured(load, metric.stage, metric.endpoint).requests
+    return metric.percent is not None and requests < requests_needed(metric.percent / 100, 0.975)
 
 
 def _pairs(metric: Metric, load: LoadRecord, worse: float) -> Pairs:
@@ -214,13 +227,11 @@ def _status(threshold: Threshold, pairs: Pairs, change: Change, bound: float, sc
 
     between = f"{distance(change.low)} to {distance(change.high)}"
     seen = f"{distance(change.paired)} ({between}), {distance(change.visible)} would be seen"
-    # Of all requests together, as both are shown, and pair by pair, as chance is judged: where these disagree about the
-    # limit, it is chance that decides.
-    holds = [threshold.holds(value, bound) for value in (change.observed, change.paired)]
     counts = abs(change.paired - change.centre) >= _step(change.centre, scale)
-    if not any(holds) and counts and pairs.is_worse():
+    if not threshold.holds(change.paired, bound) and counts and pairs.is_worse():
         return "regressed", seen
-    if not all(holds):
+    # Nor may the requests of all pairs together be beyond the limit: what is odd in a few pairs may be the build's.
+    if not all(threshold.holds(value, bound) for value in (change.observed, change.paired)):
         return "inconclusive", f"{seen}: within what chance explains"
     if counts and pairs.is_better():
         return "improved", seen
@@ -234,9 +245,25 @@ def _no_measure(metric: Metric, load: LoadRecord, beside: LoadRecord, status: St
     """Why a number that its failures bend proves nothing: errors are fast, or slow, but no answers."""
     if not bends(metric):
         return ""
+    if all(_fails_anew(metric, half) for half in (load, beside)):
+        return (
+            "of both builds, more requests failed once the services had been started anew, without what was in memory"
+        )
     ours, theirs = (measured(each, metric.stage, metric.endpoint).failure_rate for each in (load, beside))
     if theirs > ours + FAILS_MORE:
         return f"{load.against_name} failed more, {show_rate_percent(theirs)} to {show_rate_percent(ours)}"
     if ours > theirs + FAILS_MORE and status in ("ok", "improved"):
         return f"more requests failed, {show_rate_percent(ours)} to {show_rate_percent(theirs)} of {load.against_name}"
     return ""
+
+
+def _fails_anew(metric: Metric, load: LoadRecord) -> bool:
+    """Whether more requests failed than in the first trial, before which nothing was started anew."""
+    first, *rest = load.trials
+    if not rest:
+        return False
+    before, after = (
+        measured(replace(load, trials=tuple(trials)), metric.stage, metric.endpoint).failure_rate
+        for trials in ((first,), rest)
+    )
+    return after > before + FAILS_MORE

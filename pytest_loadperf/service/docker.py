@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from docker import APIClient, DockerClient
@@ -25,7 +25,6 @@ from pytest_loadperf.service.spec import DockerSpec
 from pytest_loadperf.service.sweep import sweep
 
 _SERVICE = "pytest-loadperf.service"  # the label that all replicas of one service share
-_END_S = 5  # until it is killed
 
 
 @contextmanager
@@ -36,33 +35,38 @@ def in_docker(spec: DockerSpec, engine: Engine, *, keep: bool, say: Callable[[st
     name = f"loadperf-{slug(spec.name)}-{os.getpid()}-{secrets.token_hex(3)}"
     with image_for(spec, client, say) as image, _removed(client, name, keep, say):
         started = time.monotonic()
-        with in_words(f"starting {spec.name}", secrets=spec.secrets):
-            containers = [_start(spec, client, image, f"{name}-{number + 1}", keep) for number in range(spec.replicas)]
+
+        def make() -> list[Container]:
+            with in_words(f"starting {spec.name}", secrets=spec.secrets):
+                return [_start(spec, client, image, f"{name}-{number + 1}", keep) for number in range(spec.replicas)]
+
         record = ServiceRecord(
             kind="docker", name=spec.name, digest=digest(image), limits=spec.limits, backend=engine.backend
         )
-        service = _DockerService(spec, client.api, containers, record)
+        service = _DockerService(spec, client.api, make, record)
         service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
         with service.watched(client.api):
             yield service
 
 
 class _DockerService(ContainerService):
-    """Containers that were made here, and can be started anew."""
+    """Containers that are made here, and may be made anew."""
 
     def __init__(
-        self, spec: DockerSpec, api: APIClient, containers: Sequence[Container], record: ServiceRecord
+        self, spec: DockerSpec, api: APIClient, make: Callable[[], list[Container]], record: ServiceRecord
     ) -> None:
-        super().__init__(containers, spec.port, record, spec.secrets)
+        super().__init__(make(), spec.port, record, spec.secrets)
         self._spec = spec
         self._api = api
+        self._make = make
 
     def restart(self) -> None:
-        """End the containers and start them again, with the files that they wrote."""
+        """Put new containers of the same image in the place of these."""
         self._unwatch()
         for container in self._containers:
-            with in_words(f"restarting the container {container.name}", secrets=self.secrets):
-                container.restart(timeout=_END_S)
+            with in_words(f"removing the container {container.name}"), suppress(NotFound):
+                container.remove(force=True, v=True)
+        self._containers = self._make()
         self.wait_for_answer(self._spec.ready, self._spec.timeout_s, hint_for(self._spec.port))
         self._watch(self._api)
 

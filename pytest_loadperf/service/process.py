@@ -42,10 +42,13 @@ class ProcessService(RunningService):
         self._start()
 
     def _start(self) -> None:
+        if self._spec.port is not None:
+            _refuse_taken(self._spec.port, self._spec.name)
         port = self._spec.port or _free_port()
+        keeper = self._keepers.enter_context(_keeper(self._spec, port, self._log))
+        self.pid = _pid(self._spec, keeper, self._log)
+        self.keeper = keeper
         self.urls = (f"http://127.0.0.1:{port}",)
-        self.keeper = self._keepers.enter_context(_keeper(self._spec, port, self._log))
-        self.pid = _pid(self._spec, self.keeper, self._log)
 
     def restart(self) -> None:
         """End the command and its children, and start it again."""
@@ -113,8 +116,6 @@ def in_process(spec: ProcessSpec, *, keep: bool, say: Callable[[str], None]) -> 
     """The command, ready to be loaded; it is gone with all its children when the context ends."""
     if not spec.cwd.is_dir():
         raise ServiceError(f"`{spec.name}` was not started: its folder {spec.cwd} does not exist. Correct cwd=")
-    if spec.port is not None:
-        _refuse_taken(spec.port, spec.name)
     started = time.monotonic()
     # The log has no name in the file system, so nothing stays of it even if pytest is killed.
     with tempfile.TemporaryFile() as log, ExitStack() as keepers:
@@ -176,7 +177,7 @@ def _pid(spec: ProcessSpec, keeper: subprocess.Popen[bytes], log: IO[bytes]) -> 
 def _let_live(service: ProcessService, say: Callable[[str], None]) -> None:
     keeper = service.keeper
     assert keeper.stdin is not None
-    if keeper.poll() is not None:
+    if keeper.poll() is not None or keeper.stdin.closed:
         return
     keeper.stdin.write(b"k")
     keeper.returncode = 0  # not ours to wait for any more

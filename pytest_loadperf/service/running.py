@@ -50,7 +50,7 @@ class RunningService(ABC):
     def resume(self) -> None:  # noqa: B027
         """Let it go on; harmless where it was not paused."""
 
-    def restart(self) -> None:  # noqa: B027 # what the run did not start goes on as it is
+    def restart(self) -> None:  # noqa: B027 # side by side, what can't be started anew is refused
         """Start it anew, and wait until it is ready; it may have another address then."""
 
     def wait_ready(self, ready: str, timeout_s: float, started: float, advice: str = "") -> None:
