@@ -160,14 +160,26 @@ class TestLoads:
         elsewhere = replace(accepted, loads=("other",))
         assert told not in page(replace(records.run(0, [load]), accepted=(elsewhere,))).text
 
-    def test_pairs_side_by_side_stand_in_a_table_with_their_ratio(self) -> None:
+    def test_builds_side_by_side_stand_in_a_table_series_by_series_and_pair_by_pair(self) -> None:
+        ours, theirs = (tuple(records.trial(seed=seed, slow=slow) for seed in (1, 2)) for slow in (1.5, 1.0))
+        load = replace(records.load("rush_hour", *ours), against=theirs, against_name="git:main (ab12cd3)")
+        text = page(records.run(0, [load])).text
+        assert (
+            "Side by side with git:main (ab12cd3), 2 pairs Series This build git:main Change of a pair 95 % interval "
+            "Would be seen p50@rush "
+        ) in text
+        assert re.search(
+            r" p95@rush [\d.]+ ms [\d.]+ ms \+[45]\d\.\d% \+\d+\.\d% to \+\d+\.\d% \+\d+\.\d% ✗ worse ", text
+        )
+        assert "Each pair p95 of the measured stages, pair by pair Pair This build git:main Change 1 " in text
+        assert re.search(r" Change 1 [\d.]+ ms [\d.]+ ms \+[45]\d\.\d% 2 [\d.]+ ms [\d.]+ ms \+[45]\d\.\d% ", text)
+
+    def test_one_pair_tells_nothing_and_that_is_said(self) -> None:
         ours, theirs = (tuple(records.trial(seed=seed, slow=slow) for seed in (1, 2)) for slow in (1.5, 1.0))
         load = replace(records.load("rush_hour", *ours), against=theirs[:1], against_name="git:main (ab12cd3)")
         text = page(records.run(0, [load])).text
-        assert (
-            "Side by side with git:main (ab12cd3), p95 of the measured stages Pair This build git:main Change" in text
-        )
-        assert re.search(r"Change 1 \d+ ms \d+ ms \+[45]\d\.\d% ", text)
+        assert "Side by side with git:main (ab12cd3), 1 pair Series" in text
+        assert " too few pairs to tell " in text
 
     def test_a_load_that_was_stopped_says_why(self) -> None:
         text = page(records.run(0, [replace(records.load(), aborted="failure rate 80% for 5 s")])).text

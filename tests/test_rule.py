@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pytest_loadperf.judge.rule import COUNT, RATIO, SHARE, Standing
+from pytest_loadperf.judge.rule import COUNT, RATIO, SHARE, Scale, Standing, away
 from pytest_loadperf.judge.statistics import expected
 
 ALIKE = [100.0, 101.0, 99.0, 100.5, 99.5]
@@ -99,3 +99,20 @@ def test_a_count_may_rise_from_none() -> None:
 def test_the_smallest_change_of_a_noisy_series_is_large() -> None:
     assert Standing([APART], RATIO).visible > 200
     assert Standing([ALIKE * 3], RATIO).visible < 110
+
+
+@pytest.mark.parametrize(
+    ("value", "centre", "scale", "shown"),
+    [
+        (112.34, 100, RATIO, "+12.3%"),
+        (99.99, 100, RATIO, "+0.0%"),
+        (0.1 + 0.2, 0.3, SHARE, "+0 points"),
+        (0.012, 0.02, SHARE, "-0.8 points"),
+        (7, 4, COUNT, "+3"),
+        (3 * 1.1, 3.3, COUNT, "+0"),
+    ],
+)
+def test_a_distance_is_shown_without_what_computing_leaves_of_nothing(
+    value: float, centre: float, scale: Scale, shown: str
+) -> None:
+    assert away(value, centre, scale) == shown

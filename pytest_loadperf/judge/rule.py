@@ -54,8 +54,13 @@ def scale_of(metric: str) -> Scale:
 def away(value: float, centre: float, scale: Scale) -> str:
     """How far a value is from the centre: '+12.3%', '+0.4 points' for a rate, '+3' for a count."""
     if scale is SHARE:
-        return f"{(value - centre) * 100:+.2g} points"
-    return f"{value / centre - 1:+.1%}" if scale.relative else f"{value - centre:+g}"
+        return f"{_rounded((value - centre) * 100, 4):+.2g} points"
+    return f"{_rounded(value / centre - 1, 3):+.1%}" if scale.relative else f"{_rounded(value - centre, 6):+g}"
+
+
+def _rounded(number: float, digits: int) -> float:
+    """Without what computing leaves of nothing, and without a minus before a zero."""
+    return round(number, digits) + 0.0
 
 
 class Standing:
