@@ -34,7 +34,7 @@ class Caller(FastHttpUser):
     def ask(self):
         self.client.get("/", name="ask")
 
-rush = load(Caller, Stage("rush", users=8, duration="500ms"))
+rush = load(Caller, Stage("rush", users=4, duration="700ms"))
 """
 MARKED = TESTS + '@pytest.mark.loadperf("p50 < baseline + 20%")\ndef test_rush(rush): pass\n'
 

@@ -113,7 +113,7 @@ def test_an_arrival_is_one_task_however_tasks_are_nested(server: str, tmp_path: 
                         self.client.get("/anything", name="two")
                         self.interrupt()
     """
-    run = OpenRun(server, tmp_path, users, Stage("open", rate="50/s", duration="2s"))
+    run = OpenRun(server, tmp_path, users, Stage("open", rate="100/s", duration="1s"))
     assert run.arrivals().started == 100
     assert run.endpoints() == {"GET one": pytest.approx(50, abs=10), "GET two": pytest.approx(50, abs=10)}
     assert sum(run.endpoints().values()) == 100

@@ -65,7 +65,7 @@ def test_a_worker_that_has_waited_long_asks_no_more_often_than_another(port: int
         def wait():
             print("has asked", flush=True)
             worker._ASK_EVERY_MS = 60_000
-        gevent.spawn_later(5, wait)
+        gevent.spawn_later(3, wait)
         worker.Worker(Join("127.0.0.1", {port}), print).run()
     """
     command = [sys.executable, "-c", textwrap.dedent(impatient)]

@@ -53,7 +53,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture
 def visited(project: Project) -> Project:
     (project.path / "conftest.py").write_text(CONFTEST)
-    (project.path / "test_it.py").write_text(TESTS.format(duration="3s"))
+    (project.path / "test_it.py").write_text(TESTS.format(duration="2s"))
     return project
 
 

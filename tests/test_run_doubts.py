@@ -78,23 +78,17 @@ def test_a_generator_out_of_cpu_makes_verdicts_inconclusive(project: Project) ->
     )
 
 
-def test_an_inconclusive_verdict_may_fail_the_test(project: Project) -> None:
-    project.module("test_it", BURNING)
+def test_an_inconclusive_verdict_may_fail_the_test_and_an_assertion_that_fails_says_the_doubt(project: Project) -> None:
+    project.module("test_it", BURNING + FAILING)
     (project.path / "pytest.ini").write_text("[pytest]\nloadperf_fail_on = inconclusive, no_baseline\n")
     result = project.run()
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(failed=2)
     result.stdout.re_match_lines(
         [
             r"  BROKEN  burning  p95 < 10s +.*\(inconclusive: stage 'rush': the generator was the bottleneck"
             r".*\(--loadperf-fail-on\)\)"
         ]
     )
-
-
-def test_an_assertion_that_fails_on_doubtful_numbers_says_so(project: Project) -> None:
-    project.module("test_it", BURNING.partition("@pytest")[0] + FAILING)
-    result = project.run()
-    result.assert_outcomes(failed=1)
     result.stdout.re_match_lines([r".*burning is in doubt: stage 'rush': the generator was the bottleneck: out of CPU"])
 
 

@@ -34,7 +34,7 @@ def only_once(**_):
     if (HERE / "once").exists():
         (HERE / "slow").unlink(missing_ok=True)
 
-warm = Stage("warm-up", users=16, duration="500ms", measured=False)
+warm = Stage("warm-up", users=16, duration="200ms", measured=False)
 rush = load(Caller, warm, Stage("rush", users=16, duration="1s"))
 """
 MARKED = TESTS + '@pytest.mark.loadperf("p95 < baseline + 25%")\ndef test_rush(rush): pass\n'

@@ -44,8 +44,8 @@ def end(**_):
     with open(os.environ["SPANS"], "a") as file:
         file.write(f"load {began} {time.monotonic()}\\n")
 
-first = load(Shopper, Stage("first", users=2, duration="500ms"))
-second = load(Shopper, Stage("second", users=2, duration="500ms"))
+first = load(Shopper, Stage("first", users=2, duration="300ms"))
+second = load(Shopper, Stage("second", users=2, duration="300ms"))
 
 @pytest.mark.loadperf("p95 < 10s")
 def test_first(first): pass
