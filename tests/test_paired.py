@@ -195,11 +195,13 @@ def test_what_is_lost_when_services_are_started_anew_makes_no_latency_ok() -> No
     assert not any(each.status != "same" for each in comparisons(load) if each.metric.percent)
 
 
-def test_a_change_that_does_not_count_is_not_worth_more_pairs() -> None:
-    verdict = seen("p95 < baseline", times([200.0] * 5, [199.0] * 5))
-    assert verdict.status == "inconclusive"
-    assert verdict.change is not None
-    assert verdict.change.undecided == (verdict.change.high > 1.02 * verdict.change.centre)
+def test_where_no_change_that_counts_is_left_possible_more_pairs_would_tell_nothing() -> None:
+    few = seen("p95 < baseline - 1%", times(STEADY, STEADY)).change
+    many = seen("p95 < baseline - 1%", times([*STEADY, *STEADY], [*STEADY, *STEADY])).change
+    assert few is not None
+    assert many is not None
+    assert (few.undecided, many.undecided) == (True, False)
+    assert 0.98 < many.low / many.centre < 1 < many.high / many.centre < 1.02
 
 
 def accused(chance: random.Random, change: float, differ: float, count: int = 5) -> bool:

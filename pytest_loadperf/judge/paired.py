@@ -12,7 +12,7 @@ from pytest_loadperf.judge.limits import FromBaseline
 from pytest_loadperf.judge.metrics import Metric, series_of
 from pytest_loadperf.judge.regression import FAILS_MORE, bends, own_error
 from pytest_loadperf.judge.rule import BAND, COUNT, UNLIKELY, Scale, away, scale_of
-from pytest_loadperf.judge.statistics import mean_of, requests_needed
+from pytest_loadperf.judge.statistics import are_enough, mean_of
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Trial
@@ -153,12 +153,12 @@ def comparisons(load: LoadRecord) -> list[Comparison]:
 
 def _comparison(metric: Metric, load: LoadRecord) -> Comparison | None:
     scale, pairs = scale_of(metric.name), _pairs(metric, load, metric.worse)
-    observed, centre = metric.value(load), metric.value(replace(load, trials=load.against))
+    beside = replace(load, trials=load.against)
+    observed, centre = metric.value(load), metric.value(beside)
     if pairs.count < PAIRS_NEEDED or math.isnan(observed) or math.isnan(centre) or _too_few(metric, load):
         return None
     change = _change(metric, pairs, scale, observed, centre)
     tells = abs(change.paired - centre) >= _step(centre, scale)
-    beside = replace(load, trials=load.against)
     if tells and pairs.is_worse() and not _no_measure(metric, load, beside, "regressed"):
         return Comparison(metric, change, "worse")
     if tells and pairs.is_better() and not _no_measure(metric, load, beside, "improved"):
@@ -167,9 +167,8 @@ def _comparison(metric: Metric, load: LoadRecord) -> Comparison | None:
 
 
 def _too_few(metric: Metric, load: LoadRecord) -> bool:
-    """Whether a percentile is one request's own."""
     requests = measured(load, metric.stage, metric.endpoint).requests
-    return metric.percent is not None and requests < requests_needed(metric.percent / 100, 0.975)
+    return metric.percent is not None and not are_enough(requests, metric.percent)
 
 
 def _pairs(metric: Metric, load: LoadRecord, worse: float) -> Pairs:

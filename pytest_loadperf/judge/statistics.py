@@ -35,6 +35,11 @@ def requests_needed(share: float, confidence: float = 0.95) -> int:
     return math.ceil(math.log(1 - confidence) / math.log(share))
 
 
+def are_enough(requests: int, percent: float) -> bool:
+    """Whether so many requests, were they independent, would show this percentile, or it is one request's own."""
+    return requests >= requests_needed(percent / 100, 0.975)
+
+
 @dataclass(frozen=True)
 class Expected:
     """Where the next run of a series should stand, by the runs before it: Student's t around their centre."""

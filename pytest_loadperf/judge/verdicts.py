@@ -12,7 +12,7 @@ from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.paired import judge_paired
 from pytest_loadperf.judge.regression import judge_change
-from pytest_loadperf.judge.statistics import failure_rate_bound, requests_needed
+from pytest_loadperf.judge.statistics import are_enough, failure_rate_bound, requests_needed
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.summary import measured, stages_of
@@ -89,7 +89,7 @@ def _with_interval(verdict: Verdict, threshold: Threshold, bound: float, summary
     if threshold.op.startswith("<") and threshold.holds(summary.max_ms, bound):
         return _unbroken(verdict, summary, percent)
     low, high = summary.interval_ms(percent)
-    if verdict.status == "broken" and math.isinf(high) and _are_enough(summary.requests, percent):
+    if verdict.status == "broken" and math.isinf(high) and are_enough(summary.requests, percent):
         why = f"narrowly: slow requests came together, 95% interval from {show_ms(low)}"
         return replace(verdict, reason=why if threshold.holds(low, bound) else "")
     if math.isinf(high) and threshold.holds(low, bound) == threshold.op.startswith("<"):
@@ -98,11 +98,6 @@ def _with_interval(verdict: Verdict, threshold: Threshold, bound: float, summary
     if threshold.holds(low, bound) == threshold.holds(high, bound):
         return verdict
     return replace(verdict, reason=f"narrowly: 95% interval {show_ms(low)} to {show_ms(high)}")
-
-
-def _are_enough(requests: int, percent: float) -> bool:
-    """Whether so many requests, were they independent, would show this percentile."""
-    return requests >= requests_needed(percent / 100, 0.975)
 
 
 def _unbroken(verdict: Verdict, summary: Summary, percent: float) -> Verdict:
@@ -115,7 +110,7 @@ def _unbroken(verdict: Verdict, summary: Summary, percent: float) -> Verdict:
 def _too_few_to_tell(load: LoadRecord, metric: Metric, percent: float) -> str:
     """Why a percentile is one request's own; empty where it is not."""
     requests = measured(load, metric.stage, metric.endpoint).requests
-    return "" if _are_enough(requests, percent) else _too_few(requests, requests_needed(percent / 100, 0.975))
+    return "" if are_enough(requests, percent) else _too_few(requests, requests_needed(percent / 100, 0.975))
 
 
 def _too_few(requests: int, needed: int) -> str:
