@@ -132,6 +132,7 @@ class Pulse:
     steal_percent: float = float("nan")  # of the machine's time, given to other virtual machines
     stalled_percent: float = float("nan")  # of the time in which something waited for memory
     process: int = 0  # the generator's own, or the number of a worker
+    users: int = 0  # the most that it ran at one time
 
 
 @dataclass(frozen=True)

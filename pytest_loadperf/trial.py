@@ -12,7 +12,7 @@ from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import Generator, launched
 from pytest_loadperf.generator.protocol import Began, End, Finishing, Second, StageBegan, Waiting
 from pytest_loadperf.measure.collector import Collector
-from pytest_loadperf.measure.selfcheck import clipped, self_check
+from pytest_loadperf.measure.selfcheck import clipped, most_users, self_check
 from pytest_loadperf.measure.summary import summarise
 from pytest_loadperf.model import GeneratorRecord, Pulse, Sample, StageRecord, Summary, Trial, Window
 from pytest_loadperf.plan import Plan, Stage
@@ -47,8 +47,6 @@ class TrialRun:
         self._abort = abort
         self._collector = Collector()
         self._began: list[StageBegan] = []
-        self._told_s = 0.0  # when the generator told of a second last
-        self._users: list[tuple[float, int]] = []  # the middle of each second, and the most that ran in it
         self._samples: list[Sample] = []
         self._pulses: list[Pulse] = []
         self._finishing = False  # then there is nothing left to stop
@@ -96,8 +94,6 @@ class TrialRun:
     def _take(self, second: Second, generator: Generator) -> None:
         self._collector.add(second.windows)
         self._pulses += second.pulses
-        self._users.append(((self._told_s + second.at_s) / 2, second.most_users))
-        self._told_s = second.at_s
         if second.users:  # the last one comes when they are stopped
             self._watcher.second(second.users, summarise(second.windows, 1.0))
         self._service.check()
@@ -117,16 +113,13 @@ class TrialRun:
                 summary=self._collector.stage(index, lasted, began.at_s),
                 cpu_percent=cpu_percent,
                 memory_bytes=memory_bytes,
-                users=self._most_users(began.at_s, ended),
+                users=most_users(self._pulses, began.at_s, ended),
                 generator=self_check(self._pulses, began.at_s, ended, cpu_percent),
                 arrivals=end.arrivals[index] if end.arrivals else None,
             )
 
     def _shape_stage(self, name: str, lasted: float) -> Stage:
-        return Stage(name, users=max(1, self._most_users(0.0, lasted)), duration=f"{lasted:.3f}s")
-
-    def _most_users(self, began_s: float, ended_s: float) -> int:
-        return max((users for at_s, users in self._users if began_s <= at_s < ended_s), default=0)
+        return Stage(name, users=max(1, most_users(self._pulses, 0.0, lasted)), duration=f"{lasted:.3f}s")
 
 
 def _check_counts(end: End, windows: Iterable[Window], plan: Plan) -> None:

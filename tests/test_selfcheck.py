@@ -6,7 +6,14 @@ import math
 
 import pytest
 
-from pytest_loadperf.measure.selfcheck import clipped, is_bottleneck, is_saturated, saturated_seconds, self_check
+from pytest_loadperf.measure.selfcheck import (
+    clipped,
+    is_bottleneck,
+    is_saturated,
+    most_users,
+    saturated_seconds,
+    self_check,
+)
 from pytest_loadperf.model import Pulse, SelfCheck
 
 NAN = math.nan
@@ -39,7 +46,7 @@ def test_a_few_saturated_seconds_are_forgiven(saturated_s: int, seconds: int, bo
 def test_a_stage_has_the_pulses_of_its_own_seconds() -> None:
     pulses = [Pulse(at + 0.04, 10.0 * at, at) for at in range(1, 8)]
     check = self_check(pulses, 2.0, 5.0, NAN)
-    assert check.seconds == pytest.approx(3)
+    assert check.seconds == pytest.approx(3, abs=0.05)
     assert check.lag_ms == 5.0
     assert check.cpu_percent == pytest.approx((0.04 * 20 + 30 + 40 + 0.96 * 50) / 3)
 
@@ -77,6 +84,13 @@ def test_the_effort_of_stopping_is_not_the_stages() -> None:
     assert (check.saturated_s, check.lag_ms) == (0, 1.0)
 
 
+def test_a_worker_who_hears_a_moment_later_of_a_stages_end_was_late_in_that_stage_only() -> None:
+    pulses = [Pulse(2.04, 95.0, 300.0, 1.04, process=1), Pulse(3.0, 5.0, 1.0, 0.96, process=1)]
+    before, after = self_check(pulses, 0.0, 2.0, NAN), self_check(pulses, 2.0, 3.0, NAN)
+    assert (before.saturated_s, before.lag_ms) == (1.0, 300.0)
+    assert (after.saturated_s, after.lag_ms) == (0, 1.0)
+
+
 def test_of_several_processes_the_worst_one_tells() -> None:
     pulses = [
         Pulse(at, cpu, 0.0, process=process) for at in (1.0, 2.0) for process, cpu in ((0, 3.0), (1, 95.0), (2, 80.0))
@@ -95,6 +109,25 @@ def test_what_others_use_is_what_generator_and_service_do_not() -> None:
 def test_what_a_system_does_not_say_is_left_open() -> None:
     check = self_check([Pulse(1.0, 5.0, 1.0)], 0.0, 1.0, 10.0)
     assert all(map(math.isnan, (check.others_percent, check.steal_percent, check.stalled_percent)))
+
+
+def ran(at_s: float, process: int, users: int, lasted_s: float = 1.0) -> Pulse:
+    return Pulse(at_s, 5.0, 1.0, lasted_s, process=process, users=users)
+
+
+def test_users_are_of_the_stage_in_which_they_ran_however_late_a_worker_tells_of_them() -> None:
+    pulses = [ran(1.02, 1, 50), ran(2.001, 1, 50), ran(2.6, 1, 5, 0.6), ran(1.05, 2, 40), ran(2.03, 2, 50)]
+    late = [*pulses[:3], ran(2.6, 2, 6, 0.57), *pulses[3:]]
+    assert [most_users(late, 0.0, 2.0), most_users(late, 2.0, 2.6)] == [100, 11]
+
+
+def test_users_that_a_lost_worker_had_are_not_counted_beside_those_who_took_their_place() -> None:
+    pulses = [ran(1.0, 1, 5), ran(1.0, 2, 5), ran(2.0, 1, 5), ran(3.0, 1, 10)]
+    assert most_users(pulses, 0.0, 3.0) == 10
+
+
+def test_a_worker_that_was_held_for_seconds_ran_its_users_in_all_of_them() -> None:
+    assert most_users([ran(1.0, 1, 5), ran(2.0, 1, 5), ran(3.0, 1, 7), ran(3.0, 2, 5, 3.0)], 0.0, 3.0) == 12
 
 
 def test_without_pulses_there_is_nothing_to_check() -> None:

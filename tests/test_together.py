@@ -26,7 +26,7 @@ def window(second: int, *latencies_ms: float, endpoint: str = "ask", users: int 
 
 
 def second(at_s: float, *windows: Window, users: int = 1, busy: float = 50.0) -> Second:
-    return Second(at_s, users, users + 1, windows, (Pulse(at_s, 10.0, 1.0, busy_percent=busy),))
+    return Second(at_s, users, windows, (Pulse(at_s, 10.0, 1.0, busy_percent=busy),))
 
 
 class Told(Seconds):
@@ -45,7 +45,7 @@ def test_a_second_is_told_when_all_have_told_of_it_with_the_users_of_all() -> No
     assert told.all == []
     told.add(2, second(1.2, window(0, 3.0), users=2), {0: 2, 1: 2})
     (whole,) = told.all
-    assert (whole.at_s, whole.users, whole.most_users) == (1.2, 5, 7)
+    assert (whole.at_s, whole.users) == (1.2, 5)
     assert [made.users for made in whole.windows] == [5, 5]
     collector = Collector()
     collector.add(whole.windows)

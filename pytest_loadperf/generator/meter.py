@@ -71,6 +71,7 @@ class Meter:
     def _second(self) -> Second:
         self._told = monotonic()
         at_s = self._told - self._began
-        pulse, users = self._pulses.take(at_s, self._late_s), self._look()
-        most, self._most_users, self._late_s = self._most_users, 0, 0.0
-        return Second(at_s, users, most, self._recorder.flush(), (pulse,))
+        users = self._look()
+        pulse = self._pulses.take(at_s, self._late_s, self._most_users)
+        self._most_users, self._late_s = 0, 0.0
+        return Second(at_s, users, self._recorder.flush(), (pulse,))

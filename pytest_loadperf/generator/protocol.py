@@ -63,7 +63,6 @@ class Second:
 
     at_s: float
     users: int
-    most_users: int  # since the last one
     windows: tuple[Window, ...] = ()
     pulses: tuple[Pulse, ...] = ()
 

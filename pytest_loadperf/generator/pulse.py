@@ -35,8 +35,8 @@ class PulseMeter:
     def __init__(self) -> None:
         self._last = _read()
 
-    def take(self, at_s: float, lag_s: float) -> Pulse:
-        """What happened since the last one; the caller knows how late its loop was."""
+    def take(self, at_s: float, lag_s: float, users: int) -> Pulse:
+        """What happened since the last one; the caller knows how late its loop was, and its users."""
         before, self._last = self._last, _read()
         used = _Reading(*(now - then for now, then in zip(self._last, before, strict=True)))
         return Pulse(
@@ -48,6 +48,7 @@ class PulseMeter:
             busy_percent=_percent(used.busy, used.wall),
             steal_percent=_percent(used.steal, used.machine),
             stalled_percent=_percent(used.stalled, used.wall),
+            users=users,
         )
 
 

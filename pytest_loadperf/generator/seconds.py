@@ -63,7 +63,6 @@ class Seconds:
             Second(
                 at_s=max(part.at_s for part in parts.values()),
                 users=sum(newest.users for newest in self._newest.values()),
-                most_users=sum(newest.most_users for newest in self._newest.values()),
                 windows=tuple(self._whole(window) for part in parts.values() for window in part.windows),
                 pulses=tuple(self._pulses(parts)),
             )

@@ -1,9 +1,9 @@
-"""The generator's pulses over a stage: was it awake, and was the machine quiet?"""
+"""The generator's pulses over a stage: was it awake, was the machine quiet, and how many users ran?"""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ _BUSY_PERCENT = 90.0  # of a second at work, or ready for it: too little is left
 _LATE_MS = 100.0  # a loop that was late by this has not looked at answers for so long
 _FEW = 0.1  # of a stage: a ramp's first second, a hiccup of the machine
 _FEW_S = 1.5
-_SLIVER_S = 0.01  # of a pulse at the edge of a stage: it is told a moment after the stage's end
+_SLIVER_S = 0.05  # of a pulse at the edge of a stage: of its end a worker elsewhere hears a moment later
 
 
 def is_saturated(pulse: Pulse) -> bool:
@@ -66,6 +66,16 @@ def self_check(pulses: Sequence[Pulse], began_s: float, ended_s: float, service_
         stalled_percent=_mean(everything, lambda pulse: pulse.stalled_percent),
         others_percent=others_percent if math.isnan(others_percent) else max(0.0, others_percent),
     )
+
+
+def most_users(pulses: Iterable[Pulse], began_s: float, ended_s: float) -> int:
+    """The most that all processes ran in one second between two moments, in whichever order they told of it."""
+    seconds: defaultdict[int, Counter[int]] = defaultdict(Counter)  # of each process
+    for pulse in pulses:
+        if part := clipped(pulse, began_s, ended_s):
+            for second in _seconds(part):
+                seconds[second][part.process] = max(seconds[second][part.process], part.users)
+    return max((users.total() for users in seconds.values()), default=0)
 
 
 def _saturated_s(pulses: Iterable[Pulse]) -> float:
