@@ -81,10 +81,7 @@ def shop(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     [
         (["-n2"], 2),
         (["-n4", "--dist", "load"], 2),
-        *(
-            (["-n2", "--dist", dist, "-k", "load_a or ordinary_a"], 1)
-            for dist in ("worksteal", "loadfile", "loadscope")
-        ),
+        *((["-n2", "--dist", dist, "-k", "load_a or ordinary_a"], 1) for dist in ("loadfile", "loadscope")),
     ],
 )
 def test_each_load_runs_once_and_alone_and_one_record_comes_out(
