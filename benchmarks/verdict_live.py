@@ -3,7 +3,8 @@
 A small service in Docker that computes for about 11 ms, and its next commit, which computes for as long, for 10 %
 longer or for 20 % longer: each verdict is a pytest run of its own, with 5 pairs of 3 s, with and without a second
 process that disturbs the machine. Counted are the runs in which p95 or the failure rate was called regressed. It takes
-about a minute for each verdict, or two; run it alone on the machine.
+about a minute for each verdict, or two, so about three hours for all; `--case` runs some of them. Run it alone on the
+machine.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.disturbing import disturbed
-from benchmarks.figures import asked, write
+from benchmarks.figures import parser, write
 from pytest_loadperf.history.store import open_store
 
 WORK_MS = 11
@@ -155,10 +156,15 @@ def measure(case: Case, count: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print, and write the figures as JSON where that is asked for."""
-    options = asked(__doc__, "two verdicts of each case instead of twenty")
+    arguments = parser(__doc__, "two verdicts of each case instead of twenty")
+    cases = {str(case): case for case in CASES}
+    arguments.add_argument(
+        "--case", action="append", choices=cases, metavar="NAME", help="only the one of this name; may be given again"
+    )
+    options = arguments.parse_args()
     count = 2 if options.quick else ASKED
     figures = []
-    for case in CASES:
+    for case in map(cases.__getitem__, options.case or cases):
         print(case, flush=True)
         figures.append(measure(case, count))
         found = figures[-1]
@@ -168,7 +174,7 @@ def main() -> None:
             f"(target: {target} of {ASKED})",
             flush=True,
         )
-    write(options.json, figures)
+        write(options.json, figures)
 
 
 if __name__ == "__main__":
