@@ -121,7 +121,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Pulse:
-    """How one process of the generator, and its machine, fared in about a second; NaN where the system won't say."""
+    """How one process of the generator, its users and its machine fared in about a second; NaN where nothing says."""
 
     at_s: float  # when it ended, since the load began
     cpu_percent: float  # of the process; 100 is one core

@@ -104,8 +104,8 @@ class Running:
     def begin_stage(self, at: float, stage: Stage | None) -> None:
         """The next stage begins; None is a shape's."""
         self.recorder.begin_stage(at)
-        self._meter.end_stage()
         self._end_arrivals()
+        self._meter.end_stage()
         if self._arrivals is None or stage is None:
             return
         if stage.rate is None:

@@ -13,7 +13,7 @@ _BUSY_PERCENT = 90.0  # of a second at work, or ready for it: too little is left
 _LATE_MS = 100.0  # a loop that was late by this has not looked at answers for so long
 _FEW = 0.1  # of a stage: a ramp's first second, a hiccup of the machine
 _FEW_S = 1.5
-_SLIVER_S = 0.05  # of a pulse at the edge of a stage: of its end a worker elsewhere hears a moment later
+_SLIVER_S = 0.01  # of a pulse at the edge of a stage: it is told a moment after the stage's end
 
 
 def is_saturated(pulse: Pulse) -> bool:
@@ -72,9 +72,9 @@ def most_users(pulses: Iterable[Pulse], began_s: float, ended_s: float) -> int:
     """The most that all processes ran in one second between two moments, in whichever order they told of it."""
     seconds: defaultdict[int, Counter[int]] = defaultdict(Counter)  # of each process
     for pulse in pulses:
-        if part := clipped(pulse, began_s, ended_s):
-            for second in _seconds(part):
-                seconds[second][part.process] = max(seconds[second][part.process], part.users)
+        if began_s <= pulse.at_s - pulse.lasted_s / 2 < ended_s:  # a worker hears of a stage a moment early or late
+            for second in _seconds(pulse):
+                seconds[second][pulse.process] = max(seconds[second][pulse.process], pulse.users)
     return max((users.total() for users in seconds.values()), default=0)
 
 
