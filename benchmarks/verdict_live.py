@@ -158,9 +158,8 @@ def main() -> None:
     """Measure, print, and write the figures as JSON where that is asked for."""
     arguments = parser(__doc__, "two verdicts of each case instead of twenty")
     cases = {str(case): case for case in CASES}
-    arguments.add_argument(
-        "--case", action="append", choices=cases, metavar="NAME", help="only the one of this name; may be given again"
-    )
+    only = f"only this one, of: {'; '.join(cases)}".replace("%", "%%")
+    arguments.add_argument("--case", action="append", choices=cases, metavar="NAME", help=only)
     options = arguments.parse_args()
     count = 2 if options.quick else ASKED
     figures = []
