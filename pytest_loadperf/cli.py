@@ -133,7 +133,7 @@ def _listed(store: Store, as_json: bool) -> str:
 
 
 def _report(asked: argparse.Namespace) -> None:
-    from pytest_loadperf.report.html import write  # Jinja2 and pandas, for this subcommand only
+    from pytest_loadperf.report.html import write  # Jinja2, for this subcommand only
 
     store = open_store(asked.history, Path.cwd())
     records = store.records(_warn)

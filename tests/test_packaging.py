@@ -56,7 +56,7 @@ OWNERS = {
     "geventhttpclient": CHILD,
     "zmq": {"generator/connections.py", "generator/patience.py"},
     "fsspec": {"history/store.py"},
-    "pandas": {"report/trend.py", "history/frame.py"},
+    "pandas": {"history/frame.py"},
     "jinja2": {"report/html.py"},
     "markupsafe": {"report/html.py"},
     "scipy": {"judge/statistics.py"},

@@ -17,7 +17,9 @@ from pytest_loadperf import quantity
 from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.records import RunRecord
 from pytest_loadperf.report.outcome import in_words
+from pytest_loadperf.report.page import page_of
 from pytest_loadperf.report.text import shorten, visible
+from pytest_loadperf.report.trend_figures import legend
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # Where a long name may be broken, also where a policy has removed the style sheet: behind its separators, and
@@ -27,9 +29,6 @@ _BREAK = re.compile(r"(?<=[/_.:?&=,-])(?=\w)|(?<=\S{24})(?=\S{8})")
 
 def render(run: RunRecord, history: Sequence[RunRecord]) -> str:
     """The report of a run, with its trends over the runs before it."""
-    from pytest_loadperf.report.page import page_of  # pandas takes 0.3 s to import
-    from pytest_loadperf.report.trend_figures import legend
-
     template = _environment().get_template("report.html.j2")
     return template.render(page=page_of(run, history), trend_legend=legend())
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-
-import pandas as pd
+from statistics import median
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.baseline import Baseline, called, find
@@ -122,9 +122,9 @@ def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
 
 def _median(metric: Metric, points: Sequence[Point], baseline: Baseline) -> float:
     """Of the runs that a verdict on this number compares with: an improvement may have begun a level of its own."""
-    values = pd.Series({point.run.id: float(getattr(point, metric.name)) for point in points})
-    runs = baseline.of_series(str(metric), lambda run: float(values[run.id])).loads
-    return float(values[[run.id for run, _ in runs]].median())
+    values = {point.run.id: float(getattr(point, metric.name)) for point in points}
+    runs = baseline.of_series(str(metric), lambda run: values[run.id]).loads
+    return median(values[run.id] for run, _ in runs) if runs else math.nan
 
 
 def _limits(run: RunRecord, key: str, endpoint: str | None) -> Iterator[Limit]:
