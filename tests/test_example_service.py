@@ -180,7 +180,8 @@ def test_a_fault_of_the_service_says_where_in_the_log_and_nothing_in_the_answer(
 def gunicorn(port: int, **environment: str) -> subprocess.Popen[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("API_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}"],
+        # A worker that is still booting does not hear that it is to end: it is ended after that time.
+        [sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}", "--graceful-timeout=2"],
         cwd=FOLDER,
         env={**own, **environment},
         stdout=subprocess.PIPE,
