@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_loadperf.fixtures import IS_LOAD
+from pytest_loadperf.fixtures import IS_LOAD, IS_SERVICE
 from pytest_loadperf.notice import Notice
 from pytest_loadperf.report.progress import Progress
 
@@ -58,25 +58,35 @@ def ungrouped(nodeid: str) -> str:
 
 
 def groups(items: Sequence[pytest.Item]) -> dict[str, str]:
-    """A group for each load test: its module, and with it the modules that share a load with it."""
+    """A group for each load test: its module, and with it the modules that share a load or a service with it."""
     modules: dict[str, set[str]] = {}
-    for item in items:
-        if "loadperf_session" in getattr(item, "fixturenames", ()):
-            modules.setdefault(item.nodeid.partition("::")[0], set()).update(_wide_loads(item))
+    tests = [item for item in items if _uses_loads(item)]
+    for item in tests:
+        modules.setdefault(item.nodeid.partition("::")[0], set()).update(_shared(item))
     group = {module: module for module in modules}
     for one, other in combinations(modules, 2):
         if modules[one] & modules[other]:
             joined = {module for module, of in group.items() if of in (group[one], group[other])}
             group.update(dict.fromkeys(joined, min(joined)))
-    ids = (item.nodeid for item in items if "loadperf_session" in getattr(item, "fixturenames", ()))
-    return {nodeid: group[nodeid.partition("::")[0]] for nodeid in ids}
+    return {item.nodeid: group[item.nodeid.partition("::")[0]] for item in tests}
 
 
-def _wide_loads(item: Any) -> Iterator[str]:
-    """The load fixtures of a test whose value lives longer than a module."""
-    for name, definitions in item._fixtureinfo.name2fixturedefs.items():
+def _uses_loads(item: pytest.Item) -> bool:
+    """Also one that has thresholds, and asks for its load only as it runs."""
+    asks = "loadperf_session" in getattr(item, "fixturenames", ())
+    return asks or item.get_closest_marker("loadperf") is not None
+
+
+def _shared(item: Any) -> Iterator[str]:
+    """The load and service fixtures of a test whose value lives longer than a module.
+
+    A second instance of a service, in another worker, might want the same port, and disturb the one that is loaded.
+    """
+    information = getattr(item, "_fixtureinfo", None)
+    for name, definitions in information.name2fixturedefs.items() if information else ():
         for definition in definitions:
-            if definition.scope in ("package", "session") and getattr(definition.func, IS_LOAD, False):
+            shared = any(getattr(definition.func, mark, False) for mark in (IS_LOAD, IS_SERVICE))
+            if shared and definition.scope in ("package", "session"):
                 yield f"{definition.baseid}::{name}"
 
 

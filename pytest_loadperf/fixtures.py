@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Scope = Literal["session", "package", "module", "class", "function"]
 _SPEC = "loadperf_spec"
 IS_LOAD = "loadperf_is_load"  # on the function of a load fixture
+IS_SERVICE = "loadperf_is_service"  # on that of a service fixture
 
 
 def load(
@@ -147,6 +148,7 @@ def _service(spec: Spec, name: str | None, fallback: LocalSpec | None = None) ->
         with loadperf_session.service(spec, fallback) as running:
             yield running
 
+    setattr(service, IS_SERVICE, True)
     made = pytest.fixture(scope="session", name=name)(service)
     setattr(made, _SPEC, spec)
     return made

@@ -34,6 +34,8 @@ class AbortRule:
     @classmethod
     def parse(cls, text: str) -> AbortRule:
         """'failure_rate > 50% for 10s'; ten seconds where the text does not say."""
+        if not isinstance(text, str):
+            raise UsageFault(f"abort={text!r}: expected a text, such as 'failure_rate > 50% for 10s'")
         condition, _, lasting = text.partition(" for ")
         threshold = parse(condition.strip())
         limit, metric = threshold.limit, threshold.metric

@@ -105,6 +105,7 @@ def test_an_abort_rule_is_an_absolute_threshold_and_a_time() -> None:
     assert str(ask(Fast, [STAGE], abort="failure_rate > 50% for 5s").abort) == "failure_rate > 50% for 5s"
     assert str(ask(Fast, [STAGE], abort="p95 > 2s").abort) == "p95 > 2s for 10s"
     assert "expected an absolute threshold on requests" in said(Fast, STAGE, abort="p95 > baseline + 50%")
+    assert "abort=5: expected a text, such as 'failure_rate > 50% for 10s'" in said(Fast, STAGE, abort=5)
     assert "there is no metric 'failures_rate'" in said(Fast, STAGE, abort="failures_rate > 50%")
     assert "expected a duration with its unit" in said(Fast, STAGE, abort="failure_rate > 50% for 5")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import time
 from itertools import pairwise
 
 import psutil
 import pytest
-from projects import Project, generators, python
+from projects import BRIEF, Project, generators, python
 
 from pytest_loadperf.distribution import ungrouped
 
@@ -28,7 +29,9 @@ def span(kind):
         file.write(f"{kind} {begin} {time.monotonic()}\\n")
 """
 
+# Each module has a service of its own: those that share one share a worker.
 LOADS = """
+from conftest import loadperf_service
 from spans import span
 import time
 from locust import events
@@ -157,6 +160,29 @@ def test_nothing_is_left_in_the_temporary_folder(
     monkeypatch.setenv("TMPDIR", str(folder))
     shop.run("-n2", "-k", "ordinary").assert_outcomes(passed=50)
     assert [path.name for path in folder.iterdir() if path.name.startswith("pytest-loadperf-")] == []
+
+
+def test_modules_that_share_a_service_share_a_worker_so_that_one_instance_runs(project: Project) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text().replace('ready="/anything")', f'ready="/anything", port={port})'))
+    for name in "abc":
+        project.module(f"test_{name}", f"rush = load(Shopper, {BRIEF})\ndef test_rush(rush): assert rush.requests\n")
+    project.run("-n2", "--dist", "load").assert_outcomes(passed=3)
+
+
+def test_tests_that_ask_for_their_load_as_they_run_share_it_too(project: Project) -> None:
+    tests = """
+@pytest.mark.loadperf("p95 < 10s")
+def test_NAME(request): assert request.getfixturevalue("rush").requests
+"""
+    asking = "".join(tests.replace("NAME", name) for name in ("one", "two", "three"))
+    project.module("test_it", f"rush = load(Shopper, {BRIEF})\n{asking}")
+    project.run("-n2", "--dist", "load").assert_outcomes(passed=3)
+    (kept,) = (project.path / ".loadperf/runs").glob("*.json")
+    assert len(json.loads(kept.read_text())["loads"]) == 1
 
 
 def test_a_load_that_modules_share_runs_once_all_the_same(project: Project) -> None:
