@@ -66,6 +66,7 @@ def refused(how: str, *arguments: Any, host: str = "http://127.0.0.1:9", **named
         ("proxy_port", "it knows no proxies"),
         ("client_pool", "its users share no connections"),
         ("pool_manager", "its users share no connections"),
+        ("http2", "it speaks HTTP/1.1"),
     ],
 )
 def test_a_setting_that_it_has_not_is_refused_when_the_class_is_made(lean: Child, setting: str, why: str) -> None:
@@ -80,6 +81,7 @@ def test_a_setting_that_it_has_not_is_refused_when_the_class_is_made(lean: Child
         ("verify", "insecure = True on the class loads a server whose certificate can't be verified"),
         ("cert", "ssl_context_factory on the class brings a certificate"),
         ("proxies", "it knows no proxies; HttpUser does"),
+        ("http2", "it speaks HTTP/1.1"),
         ("hooks", "Locust's request event tells of every request"),
         ("tiemout", "it takes params, files, cookies and timeout beside what FastHttpUser names"),
     ],
@@ -410,6 +412,77 @@ def changes_a_header(url: str) -> str:
 def test_what_a_task_does_to_an_answers_header_stays_with_that_answer(lean: Child) -> None:
     with scripted([answer("X-A: as sent")]) as server:
         assert lean.run(changes_a_header, server.url) == "as sent"
+
+
+def authorizes(url: str, base: str) -> list[str | None]:
+    client = Loaded(base).client
+    told: list[str | None] = [client.auth_header]
+    client.get("/")
+    client.auth_header = "Bearer abc"
+    client.get("/")
+    client.get("/", auth=("me", "secret"))
+    client.base_url = f"{url}/v2"
+    told += [client.auth_header, client.base_url]
+    client.get("/there")
+    client.auth_header = None
+    client.get("/")
+    return told
+
+
+def test_address_and_authorization_may_be_changed(lean: Child) -> None:
+    with scripted([OK]) as server:
+        told = lean.run(authorizes, server.url, server.url.replace("http://", "http://api:key@"))
+    basic, of_call = "Basic YXBpOmtleQ==", "Basic bWU6c2VjcmV0"
+    assert told == [basic, "Bearer abc", f"{server.url}/v2"]
+    sent = [field(request, "authorization") for request in server.requests]
+    assert sent == [[basic], ["Bearer abc"], [of_call], ["Bearer abc"], []]
+    assert fields_of(server.requests[3])[0] == "GET /v2/there HTTP/1.1"
+
+
+def connects_anew(url: str) -> None:
+    client = Loaded(url).client
+    for _ in range(2):
+        client.get("/")
+    client.client.clientpool.close()
+    client.get("/")
+
+
+def test_a_task_may_close_its_connections(lean: Child) -> None:
+    with scripted([OK]) as server:
+        lean.run(connects_anew, server.url)
+    assert server.connections == 2
+
+
+def reads_a_stream(url: str) -> list[Any]:
+    client = Loaded(url).client
+    with client.get("/", stream=True, catch_response=True) as response:
+        return [response.read(4), response.read(), response.info()["X-Kind"]]
+
+
+def test_a_stream_may_be_read_by_the_response(lean: Child) -> None:
+    with scripted([answer("X-Kind: plain", body=b"hello there")]) as server:
+        assert lean.run(reads_a_stream, server.url) == [b"hell", b"o there", "plain"]
+
+
+def has_a_session_of_its_own(url: str) -> tuple[int, str]:
+    from locust.event import EventHook
+
+    from pytest_loadperf.errors import UsageFault
+    from pytest_loadperf.generator.lean import LeanHttpSession
+
+    user = Loaded(url).user
+    session = LeanHttpSession(url, EventHook(), user, insecure=True)
+    try:
+        LeanHttpSession(url, EventHook(), user, client_pool=session)  # type: ignore[arg-type]
+    except UsageFault as fault:
+        return session.get("/").status_code, str(fault)
+    return 0, ""
+
+
+def test_a_user_may_make_another_session(lean: Child) -> None:
+    with scripted([OK]) as server:
+        told = lean.run(has_a_session_of_its_own, server.url)
+    assert told == (200, "LeanHttpSession takes no client_pool=; its users share no connections")
 
 
 def uses_it_wrongly(url: str) -> list[str]:

@@ -13,7 +13,7 @@ from http.cookiejar import CookieJar
 from math import inf
 from ssl import SSLContext
 from time import perf_counter, time
-from typing import Any
+from typing import Any, Self
 
 from locust import User
 from locust.env import Environment
@@ -34,34 +34,91 @@ _REFUSED = {
     "proxy_port": "it knows no proxies",
     "client_pool": "its users share no connections",
     "pool_manager": "its users share no connections",
+    "http2": "it speaks HTTP/1.1",
 }
 _INSTEAD = {
     "verify": "insecure = True on the class loads a server whose certificate can't be verified",
     "cert": "ssl_context_factory on the class brings a certificate",
     "proxies": "it knows no proxies; HttpUser does",
+    "http2": "it speaks HTTP/1.1",
     "hooks": "Locust's request event tells of every request",
 }
 _OTHERS = "it takes params, files, cookies and timeout beside what FastHttpUser names"
 
 
+class LeanAgent:
+    """As much of a geventhttpclient as tasks use: `self.client.client.clientpool.close()`, to connect anew."""
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
+
+    @property
+    def clientpool(self) -> Self:
+        """The connections."""
+        return self
+
+    @property
+    def cookiejar(self) -> CookieJar:
+        """The cookies that this user was given."""
+        return self._exchanges.cookiejar
+
+    def close(self) -> None:
+        """Close those that are not in use: the next request opens another."""
+        self._exchanges.close()
+
+
 class LeanHttpSession:
     """The client of a LeanHttpUser: sends requests, keeps connections and cookies, fires Locust's request event."""
 
-    def __init__(self, base_url: str, request_event: EventHook, user: LeanHttpUser) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        request_event: EventHook,
+        user: LeanHttpUser,
+        insecure: bool | None = None,
+        client_pool: None = None,
+        ssl_context_factory: Callable[[], SSLContext] | None = None,
+    ) -> None:
+        """What is not given is as the class of the user says."""
+        if client_pool is not None:
+            raise UsageFault(f"LeanHttpSession takes no client_pool=; {_REFUSED['client_pool']}")
         self.user = user
         self.request_event = request_event
         self.request_name: str | None = None  # for every request that is given no name
-        self._writer = head_writer(base_url, header_fields_given(user.default_headers or {}))
+        self._fields = header_fields_given(user.default_headers or {})
+        self._writer = head_writer(base_url, self._fields)
         self._usual = Options(_limit(user.connection_timeout), _limit(user.network_timeout))
-        self._exchanges = Exchanges(
-            self._writer,
-            Settings(user.max_redirects, user.max_retries, user.concurrency, user.insecure, user.ssl_context_factory),
-        )
+        insecure = user.insecure if insecure is None else insecure
+        factory = ssl_context_factory or user.ssl_context_factory
+        settings = Settings(user.max_redirects, user.max_retries, user.concurrency, insecure, factory)
+        self._exchanges = Exchanges(self._writer, settings)
 
     @property
     def base_url(self) -> str:
-        """What stands before a path; without credentials."""
+        """What stands before a path; without credentials. Another one may be set."""
         return self._writer.base_url
+
+    @base_url.setter
+    def base_url(self, base_url: str) -> None:
+        self._write(base_url)
+
+    @property
+    def auth_header(self) -> str | None:
+        """The Authorization of requests without `auth=`, at first that of the base address. Another one may be set."""
+        return self._writer.authorization
+
+    @auth_header.setter
+    def auth_header(self, value: str | None) -> None:
+        self._fields = (*self._fields, ("Authorization", value))
+        self._write(self.base_url)  # whose credentials are left out with that
+
+    def _write(self, base_url: str) -> None:
+        self._writer = self._exchanges.writer = head_writer(base_url, self._fields)
+
+    @property
+    def client(self) -> LeanAgent:
+        """Where FastHttpUser has its geventhttpclient."""
+        return LeanAgent(self._exchanges)
 
     @property
     def cookiejar(self) -> CookieJar:

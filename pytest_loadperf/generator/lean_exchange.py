@@ -62,7 +62,7 @@ class Exchanges:
     """All exchanges of one user."""
 
     def __init__(self, writer: HeadWriter, settings: Settings) -> None:
-        self._writer = writer
+        self.writer = writer
         self._settings = settings
         self._pools: dict[Origin, Pool] = {}
         self._tls: SSLContext | None = None
@@ -74,6 +74,11 @@ class Exchanges:
         if self._jar is None:
             self._jar = CookieJar()
         return self._jar
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        for pool in self._pools.values():
+            pool.close()
 
     def answer(self, head: RequestHead, payload: bytes | None, options: Options) -> LeanResponse:
         """The answer to a request; what went wrong instead is in the response, never raised."""
@@ -112,7 +117,7 @@ class Exchanges:
     ) -> tuple[RequestHead, bytes | None, Options]:
         with_body = response.status_code in (307, 308)
         try:
-            head = self._writer.redirected(response.asked, location, with_body, first)
+            head = self.writer.redirected(response.asked, location, with_body, first)
         except (UsageFault, ValueError) as error:
             raise BadRedirect(f"a redirect leads nowhere: {error}") from error
         if head.origin != first:

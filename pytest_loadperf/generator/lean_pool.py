@@ -42,6 +42,11 @@ class Pool:
         connection, (answer, body) = self._asked(Connection.ask_streaming, head, request, deadline, connect_s)
         return answer, Stream(self, connection, answer, body, read_s)
 
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            self._idle.pop().close()
+
     def give_back(self, connection: Connection) -> None:
         """The connection is free for the next request, unless it was closed."""
         if connection.open:

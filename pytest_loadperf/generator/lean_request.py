@@ -90,6 +90,14 @@ class HeadWriter:
         self._heads: dict[tuple[Any, ...], RequestHead] = {}
         self.base_url = _without_userinfo(base)
 
+    @property
+    def authorization(self) -> str | None:
+        """What goes with requests that say nothing else: of the base address, or of the fields."""
+        if self._auth is not None:
+            return _basic(self._auth)
+        _, value = self._defaults.get("authorization", ("", None))
+        return value
+
     def built(self, url: str) -> str:
         """The whole URL of what a task asks for."""
         return url if _ABSOLUTE.match(url) else self.base_url + url

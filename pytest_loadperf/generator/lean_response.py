@@ -161,6 +161,16 @@ class LeanResponse:
             self.error = error
             raise
 
+    def read(self, size: int | None = None) -> bytes:
+        """The streamed body as it comes, at most `size` bytes of it, or all to the end; as it is on the wire."""
+        if self.stream is None:
+            raise LocustError("read() reads the answer to a request with stream=True; this one had none")
+        return self.stream.read(size)
+
+    def info(self) -> Headers | None:
+        """The header fields."""
+        return self.headers
+
     def raise_for_status(self) -> None:
         """Raise what was, or was said to be, wrong."""
         wrong = self._manual_result or self.error
