@@ -278,17 +278,18 @@ def test_cookies_can_be_cleared(lean: Child) -> None:
         assert field(server.requests[1], "cookie") == []
 
 
-def asks_for_many(url: str, times: int) -> int:
-    loaded = Loaded(url)
+def writes_many_heads(times: int) -> int:
+    from pytest_loadperf.generator.lean_request import head_writer
+
+    writer = head_writer("http://127.0.0.1", ())
     for number in range(times):
-        loaded.client.get(f"/{number}")
-    assert loaded.failures() == [None] * times
-    return len(loaded.client._writer._heads)
+        writer.head("GET", f"/{number}")
+    return len(writer._heads)
 
 
 def test_heads_are_kept_but_not_without_end(lean: Child) -> None:
-    with scripted() as server:
-        assert lean.run(asks_for_many, server.url, 5000) <= 4096
+    assert lean.run(writes_many_heads, 10_000) == 10_000
+    assert lean.run(writes_many_heads, 40_000) <= 16_384
 
 
 # What comes back
@@ -437,6 +438,43 @@ def test_address_and_authorization_may_be_changed(lean: Child) -> None:
     sent = [field(request, "authorization") for request in server.requests]
     assert sent == [[basic], ["Bearer abc"], [of_call], ["Bearer abc"], []]
     assert fields_of(server.requests[3])[0] == "GET /v2/there HTTP/1.1"
+
+
+def moves(base: str, elsewhere: str) -> str:
+    client = Loaded(base).client
+    client.base_url += "/v2"
+    client.get("/")
+    client.get(elsewhere)
+    client.base_url = base.replace("key", "other")
+    client.get("/")
+    client.base_url = elsewhere
+    client.get("/")
+    return str(client.auth_header)
+
+
+def test_another_address_of_the_same_server_keeps_the_credentials_unless_it_has_its_own(lean: Child) -> None:
+    with scripted([OK]) as server, scripted([OK]) as elsewhere:
+        told = lean.run(moves, server.url.replace("http://", "http://api:key@"), elsewhere.url)
+    ours, other = "Basic YXBpOmtleQ==", "Basic YXBpOm90aGVy"
+    assert [field(request, "authorization") for request in elsewhere.requests] == [[], []]
+    assert [field(request, "authorization") for request in server.requests] == [[ours], [other]]
+    assert told == "None"
+
+
+def heads_written(url: str) -> int:
+    from pytest_loadperf.generator.lean_request import head_writer
+
+    head_writer.cache_clear()
+    for number in range(100):
+        client = Loaded(url).client
+        client.auth_header = f"Bearer {number}"
+        client.get("/")
+    return head_writer.cache_info().currsize
+
+
+def test_users_with_a_token_each_share_the_writer_of_heads_and_what_it_may_keep(lean: Child) -> None:
+    with scripted([OK]) as server:
+        assert lean.run(heads_written, server.url) == 1
 
 
 def connects_anew(url: str) -> None:

@@ -446,6 +446,9 @@ def reads_a_stream(url: str, how: str) -> tuple[list[Any], list[str | None], int
         elif how == "with":
             with loaded.client.get("/", stream=True, catch_response=True) as response:
                 read += response.iter_content(decode_content=False)
+        elif how == "read":
+            with loaded.client.get("/", stream=True, catch_response=True) as response:
+                read += [response.read(3), response.read()]
     except OSError as error:
         read.append(told(error))
     loaded.client.get("/")
@@ -479,7 +482,18 @@ def test_a_stream_that_ends_early_says_so(lean: Child) -> None:
     with scripted([head("Content-Length: 7"), b"abc", CLOSE], [OK]) as server:
         assert lean.run(reads_a_stream, server.url, "with") == ([b"abc"], [early, None], 7)
     with scripted([head("Content-Length: 7"), b"abc", CLOSE], [OK]) as server:
+        assert lean.run(reads_a_stream, server.url, "read") == ([], [early, None], 7)
+    with scripted([head("Content-Length: 7"), b"abc", CLOSE], [OK]) as server:
         assert lean.run(reads_a_stream, server.url, "content") == ([None], [None, None], 7)
+
+
+@pytest.mark.parametrize("how", ["with", "read"])
+def test_a_stream_that_never_began_raises_what_prevented_it(lean: Child, how: str) -> None:
+    with scripted([CLOSE], [OK]) as server:
+        read, (failure, _), _ = lean.run(reads_a_stream, server.url, how)
+    assert read == []
+    assert failure is not None
+    assert failure.startswith("NoAnswer: ")
 
 
 def test_a_stream_may_take_longer_than_a_request_as_long_as_something_comes(lean: Child) -> None:

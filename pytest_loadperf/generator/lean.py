@@ -85,8 +85,8 @@ class LeanHttpSession:
         self.user = user
         self.request_event = request_event
         self.request_name: str | None = None  # for every request that is given no name
-        self._fields = header_fields_given(user.default_headers or {})
-        self._writer = head_writer(base_url, self._fields)
+        self._writer = head_writer(base_url, header_fields_given(user.default_headers or {}))
+        self._authorization: Fields = ()  # of this user alone, which the writer shares with others
         self._usual = Options(_limit(user.connection_timeout), _limit(user.network_timeout))
         insecure = user.insecure if insecure is None else insecure
         factory = ssl_context_factory or user.ssl_context_factory
@@ -100,20 +100,16 @@ class LeanHttpSession:
 
     @base_url.setter
     def base_url(self, base_url: str) -> None:
-        self._write(base_url)
+        self._writer = self._exchanges.writer = self._writer.at(base_url)
 
     @property
     def auth_header(self) -> str | None:
         """The Authorization of requests without `auth=`, at first that of the base address. Another one may be set."""
-        return self._writer.authorization
+        return self._authorization[0][1] if self._authorization else self._writer.authorization
 
     @auth_header.setter
     def auth_header(self, value: str | None) -> None:
-        self._fields = (*self._fields, ("Authorization", value))
-        self._write(self.base_url)  # whose credentials are left out with that
-
-    def _write(self, base_url: str) -> None:
-        self._writer = self._exchanges.writer = head_writer(base_url, self._fields)
+        self._authorization = (("Authorization", value),)
 
     @property
     def client(self) -> LeanAgent:
@@ -190,7 +186,10 @@ class LeanHttpSession:
             url = with_params(url, params)
         if auth is not None and not (isinstance(auth, tuple) and len(auth) == 2):
             raise UsageFault(f"auth is a {type(auth).__name__}; expected a tuple of user name and password")
-        return self._writer.head(method, url, header_fields_given(headers) if headers else (), auth, implied)
+        fields = self._authorization
+        if headers:
+            fields = (*fields, *header_fields_given(headers))
+        return self._writer.head(method, url, fields, auth, implied)
 
     def _options(
         self,

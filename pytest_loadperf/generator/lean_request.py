@@ -17,7 +17,7 @@ Fields = tuple[tuple[str, str | None], ...]
 Auth = tuple[str | bytes, str | bytes]
 
 _DEFAULTS: Fields = (("User-Agent", "pytest-loadperf"), ("Accept-Encoding", "gzip, deflate, br"))
-_MOST_HEADS = 4096
+_MOST_HEADS = 16384  # some twenty MB
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _PLAIN_TARGET = re.compile(r"[/?][!$&'()*+,\-./0-9:;=?@A-Z_a-z~]*")  # nothing to quote, no fragment
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -81,11 +81,12 @@ class RequestHead:
 class HeadWriter:
     """Writes the heads of requests to one base address, each once."""
 
-    def __init__(self, base_url: str, defaults: Fields) -> None:
+    def __init__(self, base_url: str, defaults: Fields, auth: Auth | None) -> None:
         base = _split(base_url)
-        self._auth = _userinfo(base)
+        self._auth = _userinfo(base) or auth
         self._origin = _origin(base)
         self._path = requote_uri(base.path)
+        self._fields = defaults
         self._defaults = {name.lower(): (name, value) for name, value in (*_DEFAULTS, *defaults)}
         self._heads: dict[tuple[Any, ...], RequestHead] = {}
         self.base_url = _without_userinfo(base)
@@ -93,10 +94,12 @@ class HeadWriter:
     @property
     def authorization(self) -> str | None:
         """What goes with requests that say nothing else: of the base address, or of the fields."""
-        if self._auth is not None:
-            return _basic(self._auth)
-        _, value = self._defaults.get("authorization", ("", None))
-        return value
+        return _basic(self._auth) if self._auth is not None else self._defaults.get("authorization", ("", None))[1]
+
+    def at(self, base_url: str) -> HeadWriter:
+        """One for another address; credentials stay where they belong."""
+        is_there = _origin(_split(base_url)) == self._origin
+        return head_writer(base_url, self._fields, self._auth if is_there else None)
 
     def built(self, url: str) -> str:
         """The whole URL of what a task asks for."""
@@ -163,9 +166,12 @@ class HeadWriter:
 
 
 @lru_cache(maxsize=64)
-def head_writer(base_url: str, defaults: Fields) -> HeadWriter:
-    """One for all users with the same base address: ten thousand of them would write the same heads."""
-    return HeadWriter(base_url, defaults)
+def head_writer(base_url: str, defaults: Fields, auth: Auth | None = None) -> HeadWriter:
+    """One for all users with the same base address: ten thousand of them would write the same heads.
+
+    `auth` is for an address without credentials.
+    """
+    return HeadWriter(base_url, defaults, auth)
 
 
 def _split(url: str) -> SplitResult:

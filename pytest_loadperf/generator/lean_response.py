@@ -152,20 +152,24 @@ class LeanResponse:
 
         Raises what ends it too early, such as TimeoutError; within a with-block that marks the request as failed.
         """
+        while piece := self._streamed("iter_content", chunk_size):
+            yield _text_where_possible(piece) if decode_content else piece
+
+    def read(self, size: int | None = None) -> bytes:
+        """The streamed body as it is on the wire, at most `size` bytes of it, or all to the end; raises likewise."""
+        return self._streamed("read", size)
+
+    def _streamed(self, method: str, size: int | None) -> bytes:
         if self.stream is None:
-            raise LocustError("iter_content() reads the answer to a request with stream=True; this one had none")
+            if self._head is None:
+                assert self.error is not None
+                raise self.error
+            raise LocustError(f"{method}() reads the answer to a request with stream=True; this one had none")
         try:
-            while piece := self.stream.read(chunk_size):
-                yield _text_where_possible(piece) if decode_content else piece
+            return self.stream.read(size)
         except OSError as error:
             self.error = error
             raise
-
-    def read(self, size: int | None = None) -> bytes:
-        """The streamed body as it comes, at most `size` bytes of it, or all to the end; as it is on the wire."""
-        if self.stream is None:
-            raise LocustError("read() reads the answer to a request with stream=True; this one had none")
-        return self.stream.read(size)
 
     def info(self) -> Headers | None:
         """The header fields."""
