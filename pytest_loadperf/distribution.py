@@ -1,4 +1,8 @@
-"""xdist: load tests that belong together stay on one worker, whatever --dist says of the others."""
+"""xdist: load tests stay on one worker, whatever --dist says of the others.
+
+They run one at a time in any case, and may share loads and services, of which a second instance, in another worker,
+might want the same port, and disturb the one that is loaded.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +13,28 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_loadperf.fixtures import IS_LOAD, IS_SERVICE
 from pytest_loadperf.notice import Notice
 from pytest_loadperf.report.progress import Progress
 
 ROOM = "loadperf_room"  # in a worker's input: the path of the run's lock
-_GROUPS = ".groups"  # beside it: which tests are load tests, since xdist tells its controller no more than their ids
+_LOAD_TESTS = ".load-tests"  # beside it: their ids, since xdist tells its controller no more than their ids
 TOLD = ".told"  # likewise: the lines of running loads, which xdist would hold back until their test is over
 _LOOK_S = 0.5
 _GROUP = re.compile(r"(::.*)@[^][:/]+$", re.DOTALL)  # not in a path, and not in a parameter
 
 
 class Worker:
-    """In each worker: tells the controller which load tests belong together, and ends with its controller."""
+    """In each worker: tells the controller which tests are load tests, and ends with its controller."""
 
     def __init__(self, worker_input: dict[str, Any]) -> None:
-        self._file = Path(worker_input[ROOM]).with_suffix(_GROUPS)
+        self._file = Path(worker_input[ROOM]).with_suffix(_LOAD_TESTS)
         self._controller = os.getppid()
 
     def pytest_sessionstart(self) -> None:
@@ -48,7 +50,7 @@ class Worker:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Before xdist sends the ids; every worker writes the same."""
         mine = self._file.with_suffix(f".{os.getpid()}")
-        mine.write_text(json.dumps(groups(session.items)))
+        mine.write_text(json.dumps(load_tests(session.items)))
         mine.replace(self._file)
 
 
@@ -57,37 +59,14 @@ def ungrouped(nodeid: str) -> str:
     return _GROUP.sub(r"\1", nodeid)
 
 
-def groups(items: Sequence[pytest.Item]) -> dict[str, str]:
-    """A group for each load test: its module, and with it the modules that share a load or a service with it."""
-    modules: dict[str, set[str]] = {}
-    tests = [item for item in items if _uses_loads(item)]
-    for item in tests:
-        modules.setdefault(item.nodeid.partition("::")[0], set()).update(_shared(item))
-    group = {module: module for module in modules}
-    for one, other in combinations(modules, 2):
-        if modules[one] & modules[other]:
-            joined = {module for module, of in group.items() if of in (group[one], group[other])}
-            group.update(dict.fromkeys(joined, min(joined)))
-    return {item.nodeid: group[item.nodeid.partition("::")[0]] for item in tests}
+def load_tests(items: Iterable[pytest.Item]) -> list[str]:
+    """The ids of those that use loads, and of those that have thresholds: they may ask for a load only as they run."""
 
+    def is_one(item: pytest.Item) -> bool:
+        asks = "loadperf_session" in getattr(item, "fixturenames", ())
+        return asks or item.get_closest_marker("loadperf") is not None
 
-def _uses_loads(item: pytest.Item) -> bool:
-    """Also one that has thresholds, and asks for its load only as it runs."""
-    asks = "loadperf_session" in getattr(item, "fixturenames", ())
-    return asks or item.get_closest_marker("loadperf") is not None
-
-
-def _shared(item: Any) -> Iterator[str]:
-    """The load and service fixtures of a test whose value lives longer than a module.
-
-    A second instance of a service, in another worker, might want the same port, and disturb the one that is loaded.
-    """
-    information = getattr(item, "_fixtureinfo", None)
-    for name, definitions in information.name2fixturedefs.items() if information else ():
-        for definition in definitions:
-            shared = any(getattr(definition.func, mark, False) for mark in (IS_LOAD, IS_SERVICE))
-            if shared and definition.scope in ("package", "session"):
-                yield f"{definition.baseid}::{name}"
+    return [item.nodeid for item in items if is_one(item)]
 
 
 class Controller:
@@ -120,7 +99,7 @@ class Controller:
         """Our scheduler; there is none for --dist each, which is refused."""
         from pytest_loadperf.scheduling import LoadTestsTogether
 
-        return LoadTestsTogether(config, log, config.getoption("dist"), self._room.with_suffix(_GROUPS))
+        return LoadTestsTogether(config, log, config.getoption("dist"), self._room.with_suffix(_LOAD_TESTS))
 
     def pytest_sessionstart(self) -> None:
         """Workers come next."""

@@ -12,6 +12,7 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 from xdist.scheduler.loadgroup import LoadGroupScheduling
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
+_TOGETHER = "load tests"
 _SCOPES = {
     "loadscope": LoadScopeScheduling._split_scope,
     "loadfile": LoadFileScheduling._split_scope,
@@ -20,16 +21,16 @@ _SCOPES = {
 
 
 class LoadTestsTogether(LoadScopeScheduling):  # type: ignore[misc] # xdist's scheduler is untyped here
-    """Load tests go by their group; the others go as --dist says, one by one for `load` and `worksteal`."""
+    """Load tests go together; the others go as --dist says, one by one for `load` and `worksteal`."""
 
-    def __init__(self, config: pytest.Config, log: Any, dist: str, groups: Path) -> None:
+    def __init__(self, config: pytest.Config, log: Any, dist: str, load_tests: Path) -> None:
         super().__init__(config, log)
         self._split = _SCOPES.get(dist, lambda _scheduling, nodeid: nodeid)
-        self._file = groups
+        self._file = load_tests
 
     @cached_property
-    def _groups(self) -> dict[str, str]:
-        return dict(json.loads(self._file.read_text()))
+    def _load_tests(self) -> frozenset[str]:
+        return frozenset(json.loads(self._file.read_text()))
 
     def _split_scope(self, nodeid: str) -> str:
-        return self._groups.get(nodeid) or str(self._split(self, nodeid))
+        return _TOGETHER if nodeid in self._load_tests else str(self._split(self, nodeid))

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import psutil
 import pytest
-from projects import BRIEF, Project, generators, python
+from projects import BRIEF, SHOPPER, Project, generators, python
 
 from pytest_loadperf.distribution import ungrouped
 
@@ -29,9 +29,7 @@ def span(kind):
         file.write(f"{kind} {begin} {time.monotonic()}\\n")
 """
 
-# Each module has a service of its own: those that share one share a worker.
 LOADS = """
-from conftest import loadperf_service
 from spans import span
 import time
 from locust import events
@@ -84,7 +82,7 @@ def shop(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     [
         (["-n2"], 2),
         (["-n4", "--dist", "load"], 2),
-        *((["-n2", "--dist", dist, "-k", "load_a or ordinary_a"], 1) for dist in ("loadfile", "loadscope")),
+        (["-n2", "--dist", "loadfile", "-k", "load_a or ordinary_a"], 1),
     ],
 )
 def test_each_load_runs_once_and_alone_and_one_record_comes_out(
@@ -162,45 +160,30 @@ def test_nothing_is_left_in_the_temporary_folder(
     assert [path.name for path in folder.iterdir() if path.name.startswith("pytest-loadperf-")] == []
 
 
-def test_modules_that_share_a_service_share_a_worker_so_that_one_instance_runs(project: Project) -> None:
+def test_load_tests_share_their_loads_and_services_however_they_ask_for_them(project: Project) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port = probe.getsockname()[1]  # on which only one instance of the service can run
     conftest = project.path / "conftest.py"
-    conftest.write_text(conftest.read_text().replace('ready="/anything")', f'ready="/anything", port={port})'))
-    for name in "abc":
-        project.module(f"test_{name}", f"rush = load(Shopper, {BRIEF})\ndef test_rush(rush): assert rush.requests\n")
-    project.run("-n2", "--dist", "load").assert_outcomes(passed=3)
-
-
-def test_tests_that_ask_for_their_load_as_they_run_share_it_too(project: Project) -> None:
-    tests = """
-@pytest.mark.loadperf("p95 < 10s")
-def test_NAME(request): assert request.getfixturevalue("rush").requests
-"""
-    asking = "".join(tests.replace("NAME", name) for name in ("one", "two", "three"))
-    project.module("test_it", f"rush = load(Shopper, {BRIEF})\n{asking}")
-    project.run("-n2", "--dist", "load").assert_outcomes(passed=3)
+    text = conftest.read_text().replace('ready="/anything")', f'ready="/anything", port={port})')
+    (project.path / "shop.py").write_text(SHOPPER)
+    session = f"from shop import *\nall_day = load(Shopper, {BRIEF}, scope='session')\n"
+    conftest.write_text(text + session)
+    asking = {
+        "by_its_fixture": "def test_it(all_day): assert all_day.requests",
+        "by_its_fixture_too": "def test_it(all_day): assert all_day.requests",
+        "by_a_call": f"def test_it(loadperf): assert loadperf(Shopper, {BRIEF}).requests",
+        "as_it_runs": '@pytest.mark.loadperf("p95 < 10s")\n'
+        'def test_it(request): assert request.getfixturevalue("all_day").requests',
+    }
+    for name, test in asking.items():
+        (project.path / f"test_{name}.py").write_text(f"from shop import *\n{test}\n")
+    project.run("-n3", "--dist", "load").assert_outcomes(passed=4)
     (kept,) = (project.path / ".loadperf/runs").glob("*.json")
-    assert len(json.loads(kept.read_text())["loads"]) == 1
-
-
-def test_a_load_that_modules_share_runs_once_all_the_same(project: Project) -> None:
-    (project.path / "shop.py").write_text(
-        "from locust import HttpUser, constant, task\n"
-        "class Visitor(HttpUser):\n    wait_time = constant(0.05)\n"
-        "    @task\n    def ask(self): self.client.get('/anything')\n"
+    assert [load["name"] for load in json.loads(kept.read_text())["loads"]] in (
+        ["all_day", "loadperf"],
+        ["loadperf", "all_day"],
     )
-    with (project.path / "conftest.py").open("a") as file:
-        file.write(
-            "from pytest_loadperf import Stage, load\nfrom shop import Visitor\n"
-            "all_day = load(Visitor, Stage('day', users=2, duration='1s'), scope='session')\n"
-        )
-    for name in "abc":
-        (project.path / f"test_{name}.py").write_text("def test_it(all_day): assert all_day.requests\n")
-    project.run("-n3").assert_outcomes(passed=3)
-    (kept,) = (project.path / ".loadperf/runs").glob("*.json")
-    assert len(json.loads(kept.read_text())["loads"]) == 1
 
 
 @pytest.mark.parametrize(
