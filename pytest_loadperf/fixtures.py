@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Scope = Literal["session", "package", "module", "class", "function"]
 _SPEC = "loadperf_spec"
 IS_LOAD = "loadperf_is_load"  # on the function of a load fixture
-IS_SERVICE = "loadperf_is_service"  # on that of a service fixture
 
 
 def load(
@@ -66,6 +65,9 @@ def docker_service(
     *,
     image: str | None = None,
     build: str | Path | None = None,
+    dockerfile: str | None = None,
+    target: str | None = None,
+    build_args: dict[str, str] | None = None,
     port: int,
     ready: str = "/",
     env: dict[str, str] | None = None,
@@ -77,7 +79,6 @@ def docker_service(
     timeout: str = "60s",
     fallback: Any = None,
     name: str | None = None,
-    **build_options: Any,
 ) -> Any:
     """A session fixture: the service in Docker.
 
@@ -88,6 +89,9 @@ def docker_service(
     spec = DockerSpec(
         image=image,
         build=_callers_folder() / build if build is not None else None,
+        dockerfile=dockerfile,
+        target=target,
+        build_args=build_args or {},
         port=port,
         ready=ready,
         env=env or {},
@@ -97,7 +101,6 @@ def docker_service(
         cpuset=cpuset,
         replicas=replicas,
         timeout=timeout,
-        **build_options,
     )
     return _service(spec, name, _spec_of(fallback))
 
@@ -148,7 +151,6 @@ def _service(spec: Spec, name: str | None, fallback: LocalSpec | None = None) ->
         with loadperf_session.service(spec, fallback) as running:
             yield running
 
-    setattr(service, IS_SERVICE, True)
     made = pytest.fixture(scope="session", name=name)(service)
     setattr(made, _SPEC, spec)
     return made
