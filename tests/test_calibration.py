@@ -61,7 +61,7 @@ def test_one_run_tells_nothing() -> None:
 def test_a_run_with_calibrate_runs_every_load_so_often_and_judges_nothing(project: Project) -> None:
     project.module(
         "test_it",
-        'rush_hour = load(Shopper, Stage("rush", users=4, duration="1s"))\n'
+        'rush_hour = load(Shopper, Stage("rush", users=4, duration="700ms"))\n'
         '@pytest.mark.loadperf("p95 < 1ms")\ndef test_rush(rush_hour): assert len(rush_hour.trials) == 4\n',
     )
     result = project.run("--loadperf-calibrate", "4")
