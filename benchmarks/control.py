@@ -7,7 +7,6 @@ what a control is for. Half of the runs are disturbed by a second load on the ma
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from statistics import median, stdev
 
 from benchmarks.disturbing import disturbed
 from benchmarks.figures import asked, write
+from pytest_loadperf.history.store import open_store
 
 SERVICE = """
 import asyncio, hashlib, sys
@@ -38,12 +38,10 @@ CONFTEST = """
 import sys
 from pytest_loadperf import process_service
 
-service = process_service([sys.executable, "service.py", "{port}", "8000"])
-control = process_service([sys.executable, "service.py", "{port}", "1000"])
+loadperf_service = process_service([sys.executable, "service.py", "{port}", "8000"])
 """
 
 TEST = """
-import json
 from locust import constant, task
 from pytest_loadperf import LeanHttpUser, Stage, load
 
@@ -54,29 +52,22 @@ class Asker(LeanHttpUser):
     def ask(self):
         self.client.get("/")
 
-def control_of(seconds):
-    return load(Asker, Stage(users=2, duration=f"{seconds}s"), service="control")
+rush = load(Asker, Stage("warm-up", users=4, duration="1s", measured=False), Stage("rush", users=4, duration="5s"))
 
-before = control_of(SECONDS)
-rush = load(Asker, Stage("warm-up", users=4, duration="1s", measured=False), Stage("rush", users=4, duration="5s"),
-            service="service")
-after = control_of(SECONDS)
-
-def test_it(before, rush, after):
-    found = {"p50": rush.p50_ms, "p95": rush.p95_ms}
-    found |= {f"control p{n}": (before.percentile_ms(n) * after.percentile_ms(n)) ** 0.5 for n in (50, 95)}
-    with open("told.json", "w") as file:
-        json.dump(found, file)
+def test_it(rush):
+    pass
 """
 
 
-def run(folder: Path) -> dict[str, float]:
+def run(folder: Path, seconds: int) -> dict[str, float]:
     """The figures of one run."""
-    options = ["--loadperf", "--loadperf-no-save", "-q", "-p", "no:cacheprovider"]
+    options = ["--loadperf", f"--loadperf-control={seconds}s", "-q", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *options]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    told: dict[str, float] = json.loads((folder / "told.json").read_text())
-    return told
+    record = open_store(".loadperf", folder).records(sys.exit)[-1]
+    (load,) = record.loads
+    stage = load.trials[0].stages[1].summary
+    return {"p50": stage.p50_ms, "p95": stage.p95_ms, "control p95": load.control_ms}
 
 
 def measure(rounds: int, seconds: int) -> dict[str, list[dict[str, float]]]:
@@ -84,13 +75,12 @@ def measure(rounds: int, seconds: int) -> dict[str, list[dict[str, float]]]:
     found: dict[str, list[dict[str, float]]] = {"quiet": [], "disturbed": []}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        test = TEST.replace("SECONDS", str(seconds))
-        for name, text in {"service.py": SERVICE, "conftest.py": CONFTEST, "test_it.py": test}.items():
+        for name, text in {"service.py": SERVICE, "conftest.py": CONFTEST, "test_it.py": TEST}.items():
             (folder / name).write_text(text)
         for _ in range(rounds):
             for way, runs in found.items():
                 with disturbed(way == "disturbed", 0.05, 0.5):
-                    runs.append(run(folder))
+                    runs.append(run(folder, seconds))
     return found
 
 
@@ -110,7 +100,7 @@ def main() -> None:
     for way, runs in found.items():
         for name in ("p50", "p95"):
             alone = [math.log(each[name]) for each in runs]
-            ratio = [math.log(each[name] / each[f"control {name}"]) for each in runs]
+            ratio = [math.log(each[name] / each["control p95"]) for each in runs]
             print(f"{way:10} {name}:      {_spread(alone)}      {_spread(ratio)}")
     write(options.json, found)
 

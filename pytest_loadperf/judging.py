@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from pytest_loadperf.settings import LoadperfConfig
 
 FAULTS = "loadperf_faults"  # in a worker's output
 _LONGEST_MESSAGE = 2000
+_LONGEST_LOG = 4000
 
 
 class Judging:
@@ -188,12 +190,24 @@ class Judging:
         report = yield
         if call.excinfo is not None and isinstance(call.excinfo.value, ThresholdBroken | LoadperfError):
             report.longrepr = _in_words(call.excinfo)
+        log = self._service_log()
         carried = self._loading.outbox.take()
+        if log:
+            carried["service_log"] = log
         if carried or _is_load_test(item):
             if report.failed:
                 carried["message"] = redact(report.longreprtext, self._loading.secrets)[-_LONGEST_MESSAGE:]
             report.loadperf = carried  # type: ignore[attr-defined] # xdist carries it along
         return report
+
+    def _service_log(self) -> str:
+        """Where a threshold has just broken, what the services wrote last."""
+        outbox = self._loading.outbox
+        if not any(verdict.breach for verdict in outbox.verdicts):
+            return ""
+        with suppress(LoadperfError):  # the service is gone, which has been told
+            return redact(self._loading.service_log(outbox.used), self._loading.secrets)[-_LONGEST_LOG:]
+        return ""
 
 
 def _doubts(used: list[tuple[set[str], LoadResult]]) -> Iterator[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,7 +32,11 @@ from pytest_loadperf.service.spec import LocalSpec, Spec, UrlSpec
 from pytest_loadperf.service.url import UrlService
 from pytest_loadperf.settings import LoadperfConfig
 
+if TYPE_CHECKING:
+    from pytest_loadperf.control import Control
+
 THRESHOLDS = pytest.StashKey[tuple[Threshold, ...]]()  # of a test's markers
+_LOG_LINES = 40
 _HIDDEN_FROM = 8  # characters; a shorter value of env= ("info", "/shop") is hidden in logs, but not in names
 
 
@@ -62,6 +66,7 @@ class Loading:
         self._room = room  # shared by the workers of one xdist run
         self._sharing = ExitStack()
         self._keys: set[str] = set()
+        self._services: dict[str, RunningService] = {}  # by the key of the load that went there
         self.secrets: set[str] = set()
         self.outbox = Outbox()
         self.results: dict[str, list[LoadResult]] = {}  # of loadperf() calls, by test
@@ -123,8 +128,11 @@ class Loading:
             fingerprint = self._memory.fingerprint(
                 spec.plan.stages, shape, service.record, spec.user_names, crew, pairs
             )
+            control = None if counterpart else self._control(service)
+            if control is not None:
+                fingerprint = {**fingerprint, "control": str(control)}
             blank = LoadRecord(self._unused(key), name, service.record, (), fingerprint)
-            measuring = Measuring(spec, plan, service, self._progress)
+            measuring = Measuring(spec, plan, service, self._progress, control)
             if counterpart is not None:
                 settings = self._settings
                 asked = () if settings.unjudged else demands
@@ -135,7 +143,13 @@ class Loading:
                 if not self._settings.unjudged:
                     record = measuring.confirmed(record, self._memory, demands)
         self.outbox.loads.append(record)
+        self._services[record.key] = service
         return LoadResult.of(record)
+
+    def service_log(self, keys: Iterable[str]) -> str:
+        """What the services of these loads wrote last."""
+        services = dict.fromkeys(self._services[key] for key in keys)
+        return "\n".join(filter(None, (service.log_tail(_LOG_LINES) for service in services)))
 
     def _counterpart(self, service: RunningService, name: str) -> Counterpart | None:
         """What the service is measured beside; UsageFault where that was asked for and can't be."""
@@ -146,6 +160,14 @@ class Loading:
                 "process_service(…) fixture, or run its tests without --loadperf-against"
             )
         return service.counterpart
+
+    def _control(self, service: RunningService) -> Control | None:
+        """What tells how fast this machine is, where that was asked for and the service runs on it."""
+        if self._settings.control_s is None or self._settings.unjudged or service.record.kind == "url":
+            return None
+        from pytest_loadperf.control import Control
+
+        return Control(self._settings.control_s, self._progress)
 
     def _unused(self, key: str) -> str:
         """The key, with a number where this run has used it already: each load is a series of its own."""

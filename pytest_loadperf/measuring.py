@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
-from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.errors import LoadperfError, ServiceError
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
 from pytest_loadperf.judge.baseline import Baseline
@@ -22,24 +24,37 @@ from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.service.running import Counterpart, RunningService, asleep, named
 from pytest_loadperf.trial import TrialRun
 
+if TYPE_CHECKING:
+    from pytest_loadperf.control import Control
+
 
 class Measuring:
     """One load, on a machine that is its own by now."""
 
-    def __init__(self, spec: LoadSpec, plan: Plan, service: RunningService, progress: Progress) -> None:
+    def __init__(
+        self, spec: LoadSpec, plan: Plan, service: RunningService, progress: Progress, control: Control | None = None
+    ) -> None:
         self._spec = spec
         self._plan = plan
         self._service = service
         self._progress = progress
+        self._control = control
 
     def trials(self, record: LoadRecord) -> LoadRecord:
         """The record with all trials that were asked for, or as many as came before one was stopped early."""
+        before = self._control_ms(f"{record.name}, control before")
         for number in range(1, self._spec.trials + 1):
             title = f"{record.name} trial {number}/{self._spec.trials}" if self._spec.trials > 1 else record.name
             record = self._candidate(record, title)
             if record.aborted:
-                break
-        return record
+                return record
+        try:
+            return replace(record, control_ms=math.sqrt(before * self._control_ms(f"{record.name}, control after")))
+        except LoadperfError as error:  # what was measured is kept
+            return replace(record, faults=(*record.faults, str(error)))
+
+    def _control_ms(self, title: str) -> float:
+        return math.nan if self._control is None else self._control.p95_ms(title, self._service)
 
     def confirmed(self, record: LoadRecord, memory: Memory, demands: Sequence[Threshold]) -> LoadRecord:
         """The record with a second measurement, where it looks slower than the runs before it.
@@ -60,10 +75,11 @@ class Measuring:
         last = max(_place(self._plan, threshold.metric.stage) for threshold in suspects)
         shorter = replace(self._plan, stages=self._plan.stages[: last + 1])
         blank = replace(record, name=f"{record.name} again", trials=())
-        again = Measuring(self._spec, shorter, self._service, self._progress).trials(blank)
+        again = Measuring(self._spec, shorter, self._service, self._progress, self._control).trials(blank)
         return replace(
             record,
             again=tuple(map(_bare, again.trials)),
+            again_control_ms=again.control_ms,
             aborted=f"measured again: {again.aborted}" if again.aborted else None,
             faults=tuple(f"measured again: {fault}" for fault in again.faults),
         )

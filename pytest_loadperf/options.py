@@ -16,12 +16,14 @@ _TWINS = (
     ("baseline", "branch, tag or run id to compare with"),
     ("against", "image, or git:REF, to measure side by side"),
     ("pairs", "how many times each is measured, side by side"),
+    ("control", "how long to load a service that never changes, before and after each load"),
     ("fail_on", "verdicts that fail a test as well: regression, inconclusive, no_baseline"),
     ("workers", "in how many processes of this machine the users run"),
     ("master", "where to listen for workers from elsewhere"),
     ("expect_workers", "how many workers from elsewhere to wait for"),
     ("report", "path of the HTML report"),
     ("summary", "path of the Markdown summary"),
+    ("csv", "folder for CSV files in Locust's columns"),
 )
 
 
@@ -46,6 +48,12 @@ def declare(parser: pytest.Parser) -> None:
     add("--loadperf-against", metavar="BUILD", type=against, help="an image, or git:REF, to measure side by side")
     add("--loadperf-pairs", metavar="N", type=pairs, help="how many times each, side by side (default: 5)")
     add(
+        "--loadperf-control",
+        metavar="TIME",
+        type=control,
+        help="load a service that never changes for so long before and after each load, and compare over it",
+    )
+    add(
         "--loadperf-fail-on",
         metavar="VERDICTS",
         type=fail_on,
@@ -53,6 +61,7 @@ def declare(parser: pytest.Parser) -> None:
     )
     add("--loadperf-report", metavar="PATH", help="the HTML report (default: .loadperf/report.html)")
     add("--loadperf-summary", metavar="PATH", help="a Markdown summary (default: $GITHUB_STEP_SUMMARY where set)")
+    add("--loadperf-csv", metavar="DIR", help="write CSV files in Locust's column names, for each stage, into DIR")
     add("--loadperf-scale", metavar="FACTOR", type=_scale, help="shrink every stage: a smoke run, nothing judged")
     add("--loadperf-calibrate", metavar="N", type=_runs, help="run every load N times: how much do its numbers differ?")
     add("--loadperf-workers", metavar="N", type=count, help="run the users in so many processes of this machine")
@@ -100,6 +109,20 @@ def pairs(text: str) -> int:
     if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of pairs; expected a whole number from 2")
     return int(text)
+
+
+def control(text: str) -> float:
+    """How long the control is loaded each time, in seconds."""
+    from pytest_loadperf.errors import UsageFault  # only where the option is given
+    from pytest_loadperf.quantity import duration_s
+
+    try:
+        seconds = duration_s(text, "the time of the control")
+    except UsageFault as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
+    if seconds < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short for a control; expected a second at least, such as 2s")
+    return seconds
 
 
 def against(text: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.model import Trial
+from pytest_loadperf.quantity import size_bytes
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,23 @@ class ServiceRecord:
     backend: str = ""  # engine or machine it ran on, for the fingerprint: "docker 20", "process", "url"
     fallback_from: str | None = None  # why another backend was used than the one asked for
 
+    @property
+    def cpu_limit_percent(self) -> float | None:
+        """What one replica may use, where that is limited; 100 is one core."""
+        try:
+            return float(self.limits["cpus"]) * 100
+        except (KeyError, ValueError):
+            return None
+
+    @property
+    def memory_limit_bytes(self) -> float | None:
+        """What one replica may use, where that is limited."""
+        try:
+            given = self.limits["memory"]
+            return float(size_bytes(int(given) if given.isdecimal() else given, "memory"))
+        except (KeyError, UsageFault):
+            return None
+
 
 @dataclass(frozen=True)
 class LoadRecord:
@@ -32,7 +51,9 @@ class LoadRecord:
     fingerprint: dict[str, str]  # of the machine, the stages and the service: which runs may be compared
     aborted: str | None = None  # why the load was stopped early
     faults: tuple[str, ...] = ()  # why it is not the load that was asked for
+    control_ms: float = float("nan")  # p95 of the control around it, which tells how fast the machine was
     again: tuple[Trial, ...] = ()  # a second measurement, which confirms a suspicion or does not; no part of a baseline
+    again_control_ms: float = float("nan")
     against: tuple[Trial, ...] = ()  # side by side: the baseline's half of each pair, whose other one is in `trials`
     against_name: str = ""  # "git:main (ab12cd3)", or an image
 
@@ -114,6 +135,7 @@ class TestRecord:
     loads: tuple[str, ...] = ()  # keys
     verdicts: tuple[Verdict, ...] = ()
     message: str = ""  # of the failure or error, its last lines, redacted
+    service_log: str = ""  # where a threshold broke, what the services wrote last, redacted
 
 
 @dataclass(frozen=True)

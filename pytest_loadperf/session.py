@@ -69,11 +69,13 @@ class _Test:
         self.loads: list[str] = []
         self.verdicts: list[Verdict] = []
         self.message = ""
+        self.service_log = ""
 
     def add(self, report: pytest.TestReport, carried: dict[str, Any]) -> None:
         """One phase of the test."""
         self.loads += carried.get("used", [])
         self.verdicts += [from_plain(Verdict, plain) for plain in carried.get("verdicts", [])]
+        self.service_log = carried.get("service_log", self.service_log)
         if report.skipped and hasattr(report, "wasxfail"):
             self.outcome = "xfailed"
         elif report.failed:
@@ -84,7 +86,8 @@ class _Test:
 
     def record(self) -> TestRecord:
         """For the run's record."""
-        return TestRecord(self.nodeid, self.outcome, tuple(self.loads), tuple(self.verdicts), self.message)
+        loads, verdicts = tuple(self.loads), tuple(self.verdicts)
+        return TestRecord(self.nodeid, self.outcome, loads, verdicts, self.message, self.service_log)
 
 
 class Session:
@@ -194,8 +197,14 @@ class Session:
                 yield Line(f"NOT SAVED: {error}", "red")
 
     def _report(self, run: RunRecord, history: list[RunRecord]) -> Iterator[Line]:
-        from pytest_loadperf.report import html, markdown
+        from pytest_loadperf.report import html, locust_csv, markdown
 
+        if self._settings.csv is not None:
+            try:
+                locust_csv.write(run.loads, self._settings.csv)
+                yield Line(f"csv     {self._settings.csv}")
+            except LoadperfError as error:
+                yield Line(str(error), "red")
         if self._settings.summary is not None:
             try:
                 markdown.append(run, history, self._settings.summary)

@@ -32,9 +32,11 @@ class LoadperfConfig:
     require_baseline: bool = False
     against: Against | None = None  # what to measure side by side
     pairs: int = 5
+    control_s: float | None = None  # how long a control is loaded before and after each load
     fail_on: tuple[str, ...] = ()  # verdicts that would pass otherwise
     report: Path = Path(".loadperf/report.html")  # absolute, once read
     summary: Path | None = None
+    csv: Path | None = None
     scale: float | None = None
     calibrate: int | None = None  # how often every load is run
     keep_service: bool = False
@@ -66,6 +68,7 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
     def given(name: str) -> Any:
         return config.getoption(f"loadperf_{name}") or config.getini(f"loadperf_{name}") or None
 
+    csv = given("csv")
     summary = given("summary") or environ.get("GITHUB_STEP_SUMMARY") or None
 
     def parsed(name: str, parse: Callable[[str], T]) -> T | None:
@@ -91,9 +94,11 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         require_baseline=config.getoption("loadperf_require_baseline"),
         against=Against.parse(against) if against is not None else None,
         pairs=parsed("pairs", options.pairs) or 5,
+        control_s=parsed("control", options.control),
         fail_on=parsed("fail_on", options.fail_on) or (),
         report=config.rootpath / (given("report") or ".loadperf/report.html"),
         summary=config.rootpath / summary if summary else None,
+        csv=config.rootpath / csv if csv else None,
         scale=config.getoption("loadperf_scale"),
         calibrate=calibrate,
         keep_service=config.getoption("loadperf_keep_service"),

@@ -29,6 +29,7 @@ CHILD = LEAN | {
     "generator/arrivals.py",
     "generator/child.py",
     "generator/connections.py",
+    "generator/control_user.py",
     "generator/gathering.py",
     "generator/load.py",
     "generator/master.py",

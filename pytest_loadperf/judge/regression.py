@@ -10,6 +10,7 @@ from statistics import median
 
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.changepoints import Drift, drift
+from pytest_loadperf.judge.controlled import again_of, as_now, machine_since
 from pytest_loadperf.judge.limits import FromBaseline
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.rule import RUNS_NEEDED, Standing, away, scale_of
@@ -30,11 +31,11 @@ def judge_change(
     """The verdict on a limit that moves with the baseline."""
     metric, kind = threshold.metric, threshold.metric.kind
     observed = metric.value(load)
-    comparable, levels = _of_series(metric, baseline)
+    comparable, levels = _of_series(metric, load, baseline)
     if not levels:
         return replace(verdict, status="no_baseline", observed=kind.show(observed, 3), reason=comparable.why_empty)
     series = _Series(threshold, limit, levels, own_error(metric, load))
-    change = series.change(observed, metric.value(again_of(load)) if load.again else math.nan)
+    change = series.change(observed, as_now(metric, again_of(load), load) if load.again else math.nan)
     status, reason = series.status(change)
     if status in ("ok", "improved") and (why := _fails_more(metric, load, comparable)):
         status, reason = "inconclusive", f"{reason}: {why}"
@@ -45,27 +46,22 @@ def judge_change(
         status=status,
         observed=shown,
         limit=f"{threshold.op} {shown_bound} ({limit.around(centre)})",
-        baseline=comparable.line,
+        baseline=comparable.line + machine_since(metric, (earlier for _, earlier in comparable.loads), load),
         reason=reason,
         change=change,
     )
 
 
-def again_of(load: LoadRecord) -> LoadRecord:
-    """The second measurement as a load of its own."""
-    return replace(load, trials=load.again, again=())
-
-
 def drifting(metric: Metric, load: LoadRecord, baseline: Baseline) -> Drift | None:
     """Whether this run and the comparable ones just before it are together worse than those before them."""
-    _, levels = _of_series(metric, baseline)
+    _, levels = _of_series(metric, load, baseline)
     return drift([*levels[-1], metric.value(load)], scale_of(metric.name)) if levels else None
 
 
-def _of_series(metric: Metric, baseline: Baseline) -> tuple[Baseline, list[list[float]]]:
-    """The comparable runs that have this number, and the number of each, level by level."""
+def _of_series(metric: Metric, load: LoadRecord, baseline: Baseline) -> tuple[Baseline, list[list[float]]]:
+    """The comparable runs that have this number, and the number of each on the machine as it is now, level by level."""
     scale = scale_of(metric.name)
-    values = {run.id: metric.value(earlier) for run, earlier in chain.from_iterable(baseline.levels)}
+    values = {run.id: as_now(metric, earlier, load) for run, earlier in chain.from_iterable(baseline.levels)}
     comparable = baseline.of_series(str(metric), lambda run: scale.forward(values[run.id]))
     return comparable, [[values[run.id] for run, _ in level] for level in comparable.levels]
 
