@@ -8,17 +8,19 @@ import math
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pytest_loadperf import options
-from pytest_loadperf.errors import GeneratorError, HistoryError, LoadperfError
+from pytest_loadperf.errors import GeneratorError, LoadperfError
 from pytest_loadperf.history.accept import acceptance
 from pytest_loadperf.history.environment import versions
+from pytest_loadperf.history.selection import Selection, chosen
 from pytest_loadperf.history.store import Store, open_store
 from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Summary
-from pytest_loadperf.quantity import show_ms, show_per_second, show_rate_percent, show_time
+from pytest_loadperf.quantity import moment, show_ms, show_per_second, show_rate_percent, show_time
 from pytest_loadperf.records import LoadRecord, RunRecord
 
 _USAGE = 4  # as pytest exits
@@ -59,6 +61,12 @@ def _parser() -> _Parser:
     history.set_defaults(run_command=_history)
     report = commands.add_parser("report", parents=[shared], help="write the HTML report of a run")
     report.add_argument("--run", metavar="ID", help="the run to show (default: the newest)")
+    report.add_argument("--branch", metavar="NAME", help="only runs on this branch")
+    report.add_argument("--test", metavar="PATTERN", action="append", help="only these tests and their loads")
+    report.add_argument(
+        "--since", metavar="DATE", type=_date, help="only runs from then on: 2026-11-01, or with a time"
+    )
+    report.add_argument("--until", metavar="DATE", type=_date, help="only runs before then")
     report.add_argument(
         "--output", metavar="PATH", type=Path, default=Path(".loadperf/report.html"), help="(default: %(default)s)"
     )
@@ -81,6 +89,13 @@ def _parser() -> _Parser:
     )
     worker.set_defaults(run_command=_worker)
     return parser
+
+
+def _date(text: str) -> datetime:
+    try:
+        return moment(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; expected one such as 2026-11-01") from None
 
 
 def _folder(text: str) -> Path:
@@ -136,31 +151,22 @@ def _report(asked: argparse.Namespace) -> None:
     from pytest_loadperf.report.html import write  # Jinja2, for this subcommand only
 
     store = open_store(asked.history, Path.cwd())
+    wanted = Selection(asked.branch, asked.since, asked.until, tuple(asked.test or ()))
     records = store.records(_warn)
-    written = write(store.series(_chosen(records, asked.run, store.place)), records, asked.output)
+    selected = wanted.of(records)
+    run = store.series(chosen(selected, asked.run, store.place))
+    written = write(run, records, asked.output, {each.id for each in selected})  # all are what it is compared with
     sys.stdout.write(f"{written}\n")
 
 
 def _accept(asked: argparse.Namespace) -> None:
     store = open_store(asked.history, Path.cwd())
     records = store.records(_warn)
-    made = acceptance(_chosen(records, asked.run, store.place), asked.reason, asked.test or ())
+    made = acceptance(chosen(records, asked.run, store.place), asked.reason, asked.test or ())
     written = store.accept(made)
     for load in made.loads:
         sys.stdout.write(f"{load}: run {made.run} begins a new level\n")
     sys.stdout.write(f"{written}\n")
-
-
-def _chosen(records: Sequence[RunRecord], run_id: str | None, place: str) -> RunRecord:
-    if not records:
-        raise HistoryError(f"no runs in {place} yet; `pytest --loadperf` adds one")
-    if run_id is None:
-        return records[-1]
-    for record in records:
-        if record.id == run_id:
-            return record
-    newest = ", ".join(record.id for record in records[-5:])
-    raise HistoryError(f"no run {run_id!r} in {place}; the newest are {newest} (`pytest-loadperf history` lists all)")
 
 
 def _say(line: str) -> None:

@@ -153,6 +153,58 @@ def test_report_writes_the_page_of_the_run_that_is_named(capsys: Captured, tmp_p
     assert "rush_hour" in (tmp_path / "pages/old.html").read_text(encoding="utf-8")
 
 
+def on(branch: str, run: RunRecord) -> RunRecord:
+    return replace(run, commit=Commit("9e3779b97", branch))
+
+
+def test_report_may_be_of_a_branch_a_test_and_a_time(tmp_path: Path) -> None:
+    night = judged("test_night", "passed", verdict(load=key("night")))
+    both = replace(small(1, "rush_hour", "night"), tests=(judged("test_rush"), night))
+    keep(on("idea", small(0)), on("main", both), on("main", small(2)), on("main", small(3)))
+    narrow = ["--branch", "main", "--test", "*::test_night", "--since", "2026-09-01", "--until", "2026-09-02T12:00"]
+    assert main(["report", *narrow]) == 0
+    page = (tmp_path / ".loadperf/report.html").read_text(encoding="utf-8")
+    assert both.id in page
+    assert "The load test passed" in page
+    assert "First run: trends start with the next one." in page
+    assert "rush_hour" not in page
+
+
+def test_report_of_a_branch_is_compared_with_what_its_verdicts_were(tmp_path: Path) -> None:
+    idea = replace(small(5), commit=Commit("9e3779b97", "idea", default_branch="main"))
+    keep(*(on("main", small(number)) for number in range(5)), idea)
+    assert main(["report", "--branch", "idea"]) == 0
+    page = (tmp_path / ".loadperf/report.html").read_text(encoding="utf-8")
+    assert "median of 5 runs on main" in page
+
+
+def test_report_of_a_test_shows_it_also_where_it_did_not_come_to_a_load(tmp_path: Path) -> None:
+    error = replace(judged("test_rush", "error", message="E   no service"), loads=())
+    keep(small(0), replace(small(1), tests=(error,)))
+    assert main(["report", "--test", "*::test_rush"]) == 0
+    assert "no service" in (tmp_path / ".loadperf/report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (
+            ["--branch", "gone"],
+            "no run of 2 is what was asked for; they are of 2026-09-01 to 2026-09-02, on the branches idea, main",
+        ),
+        (["--since", "2027-01-01"], "no run of 2 is what was asked for; they are of 2026-09-01 to 2026-09-02, on the"),
+        (
+            ["--test", "test_x"],
+            "no load test is called test_x; those of the newest run: tests/test_search_perf.py::test",
+        ),
+    ],
+)
+def test_a_report_of_nothing_says_what_there_is(arguments: list[str], why: str, capsys: Captured) -> None:
+    keep(on("idea", small(0)), on("main", small(2)))
+    assert main(["report", *arguments]) == 1
+    assert why in capsys.readouterr().err
+
+
 def test_report_of_an_unknown_run_names_the_newest(capsys: Captured, tmp_path: Path) -> None:
     keep(small(0), small(1))
     assert main(["report", "--run", "x"]) == 1
@@ -198,6 +250,10 @@ def test_the_version_is_the_package_s(capsys: Captured) -> None:
         (["history", "--jsn"], "unrecognized arguments: --jsn"),
         (["history", "--json", "--csv", "x"], "argument --csv: not allowed with argument --json"),
         (["report", "--run"], "pytest-loadperf report: argument --run: expected one argument"),
+        (
+            ["report", "--since", "soon"],
+            "pytest-loadperf report: argument --since: 'soon' is no date; expected one such as 2026-11-01",
+        ),
     ],
 )
 def test_a_command_line_that_can_not_be_meant_exits_as_pytest_does(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from uuid import uuid4
 
 from pytest_loadperf.errors import HistoryError
-from pytest_loadperf.records import Acceptance, RunRecord, TestRecord
+from pytest_loadperf.history.selection import matches
+from pytest_loadperf.records import Acceptance, RunRecord
 
 
 def acceptance(run: RunRecord, reason: str, patterns: Sequence[str]) -> Acceptance:
@@ -33,16 +33,12 @@ def acceptance(run: RunRecord, reason: str, patterns: Sequence[str]) -> Acceptan
 def _of_tests(run: RunRecord, patterns: Iterable[str]) -> list[str]:
     found = []
     for pattern in patterns:
-        matching = [load for test in run.tests if _matches(test, pattern) for load in test.loads]
+        matching = [load for test in run.tests if matches(test, pattern) for load in test.loads]
         if not matching:
             names = ", ".join(test.nodeid for test in run.tests if test.loads) or "none"
             raise HistoryError(f"no load test of run {run.id} is called {pattern!r}; its load tests: {names}")
         found += matching
     return found
-
-
-def _matches(test: TestRecord, pattern: str) -> bool:
-    return any(fnmatchcase(name, pattern) or name == pattern for name in (test.nodeid, test.nodeid.partition("::")[2]))
 
 
 def _regressed(run: RunRecord) -> list[str]:

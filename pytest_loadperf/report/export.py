@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -15,10 +14,10 @@ from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.model import Summary
 from pytest_loadperf.records import LoadRecord, RunRecord
 from pytest_loadperf.report.comparable import of_load
+from pytest_loadperf.report.text import file_name
 
 _IDENTITY = ("time", "run", "commit", "branch")
 _NUMBERS = ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "failure_rate", "rps")
-_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def export(records: Sequence[RunRecord], folder: Path) -> list[Exported]:
     for key in dict.fromkeys(load.key for run in records for load in run.loads):
         runs = [*of_load(records, key)]
         kept = [(run, load) for run, load in runs if _tells(load) and load.fingerprint == runs[-1][1].fingerprint]
-        path = folder / f"{_name(key, names)}.csv"
+        path = folder / f"{file_name(key, names)}.csv"
         _write(path, _table(kept))
         exported.append(Exported(path, len(kept), len(runs) - len(kept)))
     return exported
@@ -52,18 +51,6 @@ def export(records: Sequence[RunRecord], folder: Path) -> list[Exported]:
 
 def _tells(load: LoadRecord) -> bool:
     return not (load.aborted or load.faults or doubts(load)) and measured(load).requests > 0
-
-
-def _name(key: str, taken: set[str]) -> str:
-    """What the file of a load is called; no two the same."""
-    plain = re.sub(r"[^\w.-]+", "_", key).strip("_")[-_LONGEST_NAME:]
-    name = next(name for number in range(1, len(taken) + 2) if (name := _numbered(plain, number)) not in taken)
-    taken.add(name)
-    return name
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}-{number}"
 
 
 def _table(runs: Sequence[tuple[RunRecord, LoadRecord]]) -> str:
