@@ -11,7 +11,7 @@ import records
 from pytest_loadperf.records import RunRecord
 from pytest_loadperf.report import html
 
-VOID = {"meta", "br", "wbr"}
+VOID = {"meta", "br", "wbr", "input"}
 CELLS = {"td", "th", "br"}  # what stands apart without a space between
 
 
@@ -41,7 +41,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if not {"style", "title"} & set(self.open):
+        if not {"style", "title", "script"} & set(self.open):
             self.words.append(data)
 
     @property

@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 
 import records
 
-from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.model import Pulse, Sample, Summary, Trial, Window
 from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import LoadRecord
 from pytest_loadperf.report.distribution import Distribution, distribution
 from pytest_loadperf.report.figures import Figure, over_time
 from pytest_loadperf.report.numbers import percentiles_ms, summary_percentiles_ms
@@ -204,8 +204,8 @@ class TestNumbers:
 
 
 class TestDistribution:
-    def of(self, baseline: Baseline | None = None) -> Distribution:
-        return distribution(LoadResult.of(records.load()), baseline or Baseline())
+    def of(self, before: Sequence[LoadRecord] = (), other_build: str = "") -> Distribution:
+        return distribution(LoadResult.of(records.load()), before, other_build)
 
     def test_lists_the_percentiles_that_apache_bench_prints(self) -> None:
         result = LoadResult.of(records.load())
@@ -214,12 +214,17 @@ class TestDistribution:
         assert [row.now_ms for row in table] == [result.percentile_ms(row.percent) for row in table]
 
     def test_stands_beside_the_median_of_the_baseline(self) -> None:
-        earlier = [(run, load) for run in records.history(3) for load in run.loads]
-        found = self.of(Baseline((tuple(earlier),)))
+        earlier = [load for run in records.history(3) for load in run.loads]
+        found = self.of(earlier)
         p95 = next(row for row in found.table if row.percent == 95)
-        assert p95.before_ms == sorted(load.p95_ms for load in map(measured, (load for _, load in earlier)))[1]
+        assert p95.before_ms == sorted(load.p95_ms for load in map(measured, earlier))[1]
         assert found.curve is not None
         assert [label for _, label in found.curve.legend] == ["this run", "median of the 3 runs compared with"]
+
+    def test_stands_beside_the_other_build_by_its_name(self) -> None:
+        curve = self.of([records.load()], "git:main").curve
+        assert curve is not None
+        assert [label for _, label in curve.legend] == ["this run", "git:main"]
 
     def test_without_a_baseline_there_is_one_curve(self) -> None:
         curve = self.of().curve
@@ -234,5 +239,5 @@ class TestDistribution:
 
     def test_a_few_requests_have_no_curve(self) -> None:
         summary = Summary(duration_s=1, requests=2, min_ms=1, max_ms=2, histogram=at(0, 1, 2).histogram)
-        assert distribution(summary, Baseline()).curve is None
-        assert distribution(Summary(duration_s=1), Baseline()).curve is None
+        assert distribution(summary, ()).curve is None
+        assert distribution(Summary(duration_s=1), ()).curve is None

@@ -47,6 +47,14 @@ class TestFirstScreen:
         )
         assert "p95 over the last 9 comparable runs, this one at the end" in text
 
+    def test_says_what_most_likely_made_it_fail_and_since_when(self, earlier: list[RunRecord]) -> None:
+        run = failing()
+        failed = [replace(before, tests=run.tests) for before in earlier[6:]]
+        limited = replace(run.loads[0], service=replace(run.loads[0].service, limits={"cpus": "0.1"}))
+        text = page(replace(run, loads=(limited,)), [*earlier[:6], *failed]).text
+        assert re.search(r"Most likely: the service was at its CPU limit in stage rush: [\d.]+% of 10%\.", text)
+        assert re.search(r"Failing since 2026-09-04 08:00 UTC \w{7}: in the 3 newest comparable runs\.", text)
+
     def test_says_why_there_is_nothing_to_compare_with(self, earlier: list[RunRecord]) -> None:
         run = failing()
         other = replace(run, loads=(replace(run.loads[0], fingerprint={"cores": "8"}),))
@@ -246,7 +254,9 @@ class TestProvenance:
         ):
             assert words in text
 
-    @pytest.mark.parametrize(("url", "linked"), [("https://ci.example/1", True), ("javascript:alert(1)", False)])
+    @pytest.mark.parametrize(
+        ("url", "linked"), [("https://ci.example/1", True), ("javascript:alert(1)", False), ("http://[x", False)]
+    )
     def test_only_web_addresses_become_links(self, url: str, linked: bool) -> None:
         shown = page(replace(records.run(), ci_url=url))
         assert (url in [link.get("href") for link in shown.all("a")]) == linked

@@ -17,7 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from projects import BRIEF, ONE_SECOND, Project, python
+from projects import ANSWERING, BRIEF, ONE_SECOND, Project, python
 
 RUSH = f"rush_hour = load(Shopper, {BRIEF})\n"
 HOLDS = RUSH + '@pytest.mark.loadperf("p95 < 5s", "failure_rate < 1%")\ndef test_rush(rush_hour): pass\n'
@@ -415,3 +415,28 @@ def test_test_modules_in_packages_are_found_by_the_generator(project: Project) -
     Path(project.path / "test_it.py").rename(package / "test_it.py")
     for mode in ("prepend", "importlib"):
         project.run(f"--import-mode={mode}").assert_outcomes(passed=1)
+
+
+def test_where_a_threshold_breaks_what_the_service_wrote_last_is_kept(project: Project) -> None:
+    code = (
+        "import os, runpy, sys; print('the cache is cold,', os.environ['KEY'], flush=True); "
+        f"sys.argv[0] = {str(ANSWERING)!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    (project.path / "conftest.py").write_text(
+        "import sys\nfrom pytest_loadperf import process_service\n"
+        f"loadperf_service = process_service([sys.executable, '-c', {code!r}, '--port', '{{port}}'], "
+        "ready='/anything', env={'KEY': 'correct-horse'})\n"
+    )
+    project.module(
+        "test_it",
+        RUSH + '@pytest.mark.loadperf("p95 < 1ms")\ndef test_broken(rush_hour): pass\n'
+        '@pytest.mark.loadperf("p95 < 10s")\ndef test_held(rush_hour): pass\n',
+    )
+    project.run().assert_outcomes(failed=1, passed=1)
+    (kept,) = (project.path / ".loadperf/runs").glob("*.json")
+    broken, held = json.loads(kept.read_text())["tests"]
+    assert broken["service_log"].startswith("the cache is cold, ***\n")
+    assert "service_log" not in held
+    page = (project.path / ".loadperf/report.html").read_text()
+    assert page.count("What the service wrote last") == 1
+    assert "the cache is cold, ***" in page

@@ -11,7 +11,7 @@ import pytest
 import records
 
 from pytest_loadperf.measure.summary import summary_of
-from pytest_loadperf.records import Commit, LoadRecord, RunRecord
+from pytest_loadperf.records import Acceptance, Change, Commit, LoadRecord, RunRecord
 from pytest_loadperf.report.comparable import until, why_apart
 from pytest_loadperf.report.trend import Limit, endpoints_of_interest, trend
 from pytest_loadperf.report.trend_figures import legend, over_runs
@@ -41,6 +41,14 @@ def elsewhere(run: RunRecord) -> RunRecord:
     )
 
 
+def compared(run: RunRecord, *, low: float, high: float, suspect: bool = False) -> RunRecord:
+    """The run with a verdict on its p95 that tells where it was expected."""
+    change = Change("p95", 200.0, 110.0, low, high, 150.0, runs=8, suspect=suspect)
+    status = "inconclusive" if suspect else "ok"
+    verdict = replace(records.verdict("p95 < baseline + 10%", status), change=change)
+    return replace(run, tests=(records.judged("test_rush_hour", "passed", verdict),))
+
+
 class TestTrend:
     def test_holds_the_numbers_of_every_run_and_this_one_last(self, earlier: Sequence[RunRecord]) -> None:
         run = records.run(8)
@@ -58,6 +66,43 @@ class TestTrend:
         assert found.medians["p95"] == median(p95_of(run.loads[0]) for run in runs[1:])
         assert found.baseline.line.startswith("median of 7 runs on main, newest ")
         assert found.change("p95") == pytest.approx(found.now.p95 / found.medians["p95"] - 1)
+
+    def test_tells_since_when_it_fails(self, earlier: Sequence[RunRecord]) -> None:
+        broken = [
+            replace(run, tests=(records.judged("test", "failed", records.verdict(status="broken")),))
+            for run in earlier[6:]
+        ]
+        now = replace(records.run(8), tests=broken[0].tests)
+        assert [point.run.id for point in trend(now, [*earlier[:6], *broken], KEY).failing] == [
+            *(run.id for run in broken),
+            now.id,
+        ]
+        assert trend(records.run(8), earlier, KEY).failing == ()
+        advised = replace(records.verdict("p95 < baseline + 5%", "regressed"), advisory=True)
+        slower = replace(earlier[7], tests=(records.judged("test", "passed", advised),))
+        assert trend(now, [*earlier[:7], slower], KEY).failing == trend(now, earlier[:7], KEY).failing
+
+    def test_latencies_are_taken_to_the_machine_of_the_run_by_their_control(self, earlier: Sequence[RunRecord]) -> None:
+        def controlled(run: RunRecord, control_ms: float) -> RunRecord:
+            return replace(run, loads=tuple(replace(load, control_ms=control_ms) for load in run.loads))
+
+        before = [controlled(compared(run, low=90.0, high=140.0), 1.0) for run in earlier]
+        plain, found = trend(records.run(8), earlier, KEY), trend(controlled(records.run(8), 1.5), before, KEY)
+        assert not plain.is_controlled
+        assert found.is_controlled
+        assert found.medians["p95"] == pytest.approx(1.5 * plain.medians["p95"])
+        assert found.medians["rps"] == plain.medians["rps"]
+        assert found.points[0].p99 == pytest.approx(1.5 * plain.points[0].p99)
+        assert found.now.p95 == plain.now.p95
+        assert found.expected("p95", 0) == pytest.approx((135.0, 210.0))
+        assert found.interval("p95", 0) == pytest.approx([1.5 * end for end in plain.interval("p95", 0) or ()])
+
+    def test_only_some_runs_may_be_shown_and_all_are_compared_with(self, earlier: Sequence[RunRecord]) -> None:
+        run = records.run(8)
+        few = trend(run, earlier, KEY, shown={earlier[6].id})
+        assert [point.run.id for point in few.points] == [earlier[6].id, run.id]
+        assert few.medians == trend(run, earlier, KEY).medians
+        assert len(few.before) == 8
 
     def test_a_first_run_has_no_medians(self) -> None:
         found = trend(records.run(0), [], KEY)
@@ -199,11 +244,46 @@ class TestFiguresOverRuns:
         p95, *_ = over_runs(trend(records.run(8), [elsewhere(earlier[0]), broken, *earlier[2:]], KEY))
         hollow = next(title for title in titles(p95.svg) if "not comparable" in title)
         assert re.fullmatch(
-            r"p95 \d+ ms\n2026-09-01 08:00 UTC \w{7}\nChange number 0\n✓ ok\nnot comparable: cores: 8", hollow
+            r"p95 \d+ ms \(\d+ ms to \d+ ms\)\n2026-09-01 08:00 UTC \w{7}\nChange number 0\n✓ ok\n"
+            r"not comparable: cores: 8",
+            hollow,
         )
         diamonds = re.findall(r'<path d="M0 -[^"]*" class="ink-vermillion" fill="#d55e00"><title>([^<]*)<', p95.svg)
         assert len(diamonds) == 1
         assert "✗ broken" in diamonds[0]
+
+    def test_show_how_sure_each_number_is(self, earlier: Sequence[RunRecord]) -> None:
+        p95, failures, _ = over_runs(trend(records.run(8), earlier, KEY))
+        assert [figure.svg.count('stroke-opacity=".55"') for figure in (p95, failures)] == [9, 0]
+        assert re.match(r"p95 \d+ ms \(\d+ ms to \d+ ms\)\n", titles(p95.svg)[0])
+
+    def test_show_where_each_run_was_expected(self, earlier: Sequence[RunRecord]) -> None:
+        run = compared(records.run(8), low=90.0, high=140.0)
+        p95, failures, _ = over_runs(trend(run, earlier, KEY))
+        (band,) = re.findall(r'<path d="([^"]*)z" class="ink-blue" fill="#0072b2" fill-opacity=".18"/>', p95.svg)
+        assert band.count("L") == 3  # a box around one run
+        assert 'fill-opacity=".18"' not in failures.svg
+
+    def test_a_suspect_that_was_not_confirmed_is_hollow(self, earlier: Sequence[RunRecord]) -> None:
+        suspect = compared(earlier[3], low=90.0, high=140.0, suspect=True)
+        p95, *_ = over_runs(trend(records.run(8), [*earlier[:3], suspect, *earlier[4:]], KEY))
+        hollow = re.findall(r'class="hollow line-blue"[^>]*><title>([^<]*)<', p95.svg)
+        assert len(hollow) == 1
+        assert "? inconclusive" in hollow[0]
+
+    def test_an_accepted_change_begins_a_level_by_name(self, earlier: Sequence[RunRecord]) -> None:
+        since = earlier[5].started_at
+        accepted = Acceptance("a", since, "encryption at rest", (KEY,), earlier[5].id, since)
+        p95, *_ = over_runs(trend(replace(records.run(8), accepted=(accepted,)), earlier, KEY))
+        assert ">accepted<" in p95.svg
+        assert re.fullmatch(r"accepted from 2026-09-03 20:00 UTC \w{7} on: encryption at rest", p95.note)
+
+    def test_each_run_leads_to_its_page_in_ci_if_that_is_one(self, earlier: Sequence[RunRecord]) -> None:
+        hostile = replace(earlier[0], ci_url="javascript:alert(1)")
+        p95, *_ = over_runs(trend(records.run(8), [hostile, *earlier[1:]], KEY))
+        assert re.findall(r'<a href="([^"]*)"', p95.svg) == [
+            f"https://ci.example/runs/{number}" for number in range(1, 9)
+        ]
 
     def test_the_line_connects_comparable_runs_only(self, earlier: Sequence[RunRecord]) -> None:
         p95, *_ = over_runs(trend(records.run(8), [*earlier[:4], elsewhere(earlier[4]), *earlier[5:]], KEY))
@@ -236,7 +316,9 @@ class TestFiguresOverRuns:
         assert [name for _, name in legend()] == [
             "comparable run",
             "a threshold of this load broke",
+            "a suspect, not confirmed",
             "not comparable: other machine, set-up or branch",
+            "where the run was expected",
             "this run",
         ]
 

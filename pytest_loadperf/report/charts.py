@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pytest_loadperf.report.layers import ACROSS, Band, Bars, Dot, Frame, Hover, Layer, Line, Rule
 from pytest_loadperf.report.scale import Axis
-from pytest_loadperf.report.svg import GROUND, fill, joined, letters, number, quoted, stroke
+from pytest_loadperf.report.svg import GROUND, Ink, fill, joined, letters, number, quoted, stroke
 
 _FOOT = 20.0  # pixels below it, for the labels of the x axis
 
@@ -39,11 +39,13 @@ class Chart:
         """The chart."""
         frame = Frame(self.x, self.y, self.left, self.right, self.top, self.height)
         label = quoted(f"{self.title}. {self.description}")
+        fixed = "".join(layer.fixed(frame) for layer in self.layers)
+        role = "group" if "<a " in fixed else "img"  # what is inside of an image nobody reaches by keyboard
         return (
-            f'<svg role="img" aria-label="{label}" class="chart" width="100%" '
+            f'<svg role="{role}" aria-label="{label}" class="chart" width="100%" '
             f'height="{number(self.top + self.height + _FOOT)}">{GROUND}'
             f"{_y_axis(frame, self.show_y)}{_x_axis(frame, self.show_x)}{self._box(frame)}"
-            f"{''.join(layer.fixed(frame) for layer in self.layers)}</svg>"
+            f"{fixed}</svg>"
         )
 
     def _box(self, frame: Frame) -> str:
@@ -92,6 +94,17 @@ def sparkline(values: Sequence[float], title: str, *, width: float = 120, height
         f'height="{number(height)}">{GROUND}<title>{quoted(title)}</title>'
         f'<path d="{joined(points)}" {stroke("blue", 1.5)}/>'
         f'<circle cx="{number(end_x)}" cy="{number(end_y)}" r="2.5" {fill("blue")}/></svg>'
+    )
+
+
+def bar(share: float, ink: Ink, *, width: float = 120, height: float = 12) -> str:
+    """A bar that fills this share of its place, for a cell of a table whose number says it in words."""
+    if math.isnan(share):
+        return ""
+    long = number(max(1.0, min(share, 1.0) * width))
+    return (
+        f'<svg aria-hidden="true" class="bar" width="{number(width)}" height="{number(height)}">'
+        f'<rect width="{long}" height="{number(height)}" {fill(ink)} fill-opacity=".75"/></svg>'
     )
 
 

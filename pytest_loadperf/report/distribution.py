@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.measure.summary import measured
 from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import show_ms
+from pytest_loadperf.records import LoadRecord
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.figures import Figure
 from pytest_loadperf.report.layers import Hover, Line
@@ -43,7 +44,7 @@ class Distribution:
 
     rows: tuple[Percentile, ...]
     requests: int
-    runs: int  # of the baseline
+    before: str  # what stands beside them: 'median of the 12 runs compared with', 'git:main'; empty without a baseline
 
     @property
     def table(self) -> list[Percentile]:
@@ -57,10 +58,8 @@ class Distribution:
         if len(rows) < 3:
             return None
         lines = [Line("this run", [(row.x, row.now_ms) for row in rows], "blue", width=2.25)]
-        if self.runs:
-            label = "the run compared with" if self.runs == 1 else f"median of the {self.runs} runs compared with"
-            before = [(row.x, row.before_ms) for row in rows]
-            lines.append(Line(label, before, "black", "5 3"))
+        if self.before:
+            lines.append(Line(self.before, [(row.x, row.before_ms) for row in rows], "black", "5 3"))
         far = rows[-1].x
         chart = Chart(
             title="Latency by percentile",
@@ -76,15 +75,16 @@ class Distribution:
         return Figure("Latency by percentile", chart.svg(), tuple((swatch(line), line.label) for line in lines))
 
 
-def distribution(summary: Summary, baseline: Baseline) -> Distribution:
-    """The distribution of a load's measured requests."""
+def distribution(summary: Summary, before: Sequence[LoadRecord], other_build: str = "") -> Distribution:
+    """The distribution of a load's measured requests, beside the loads that it is compared with."""
     percents = sorted({*_TABLE, *_CURVE})
-    wholes = [whole for _, load in baseline.loads if (whole := measured(load)).requests]
+    wholes = [whole for load in before if (whole := measured(load)).requests]
     each = [summary_percentiles_ms(whole, percents) for whole in wholes]
-    before = [median(same) for same in zip(*each, strict=True)] if each else [math.nan] * len(percents)
+    medians = [median(same) for same in zip(*each, strict=True)] if each else [math.nan] * len(percents)
     now = summary_percentiles_ms(summary, percents)
-    rows = tuple(Percentile(*row) for row in zip(percents, now, before, strict=True))
-    return Distribution(rows, summary.requests, len(each))
+    rows = tuple(Percentile(*row) for row in zip(percents, now, medians, strict=True))
+    runs = "the run compared with" if len(each) == 1 else f"median of the {len(each)} runs compared with"
+    return Distribution(rows, summary.requests, (other_build or runs) if each else "")
 
 
 def _hovers(rows: list[Percentile]) -> list[Hover]:

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.measure.selfcheck import saturated_seconds
 from pytest_loadperf.model import Pulse, Trial
-from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, size_bytes
+from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.layers import Band, Bars, Hover, Layer, Line, Rule, Span
@@ -95,7 +94,7 @@ def _users(each: Sequence[Second], time: _Time) -> Figure:
 
 def _cpu(used: Sequence[Usage], time: _Time, service: ServiceRecord) -> Figure:
     spread = [(usage.at + 0.5, *usage.cpu_percent) for usage in used]
-    return _usage("Service CPU", spread, _cpu_limit(service), show_percent, time)
+    return _usage("Service CPU", spread, service.cpu_limit_percent, show_percent, time)
 
 
 def _memory(used: Sequence[Usage], time: _Time, service: ServiceRecord) -> Figure:
@@ -107,7 +106,7 @@ def _memory(used: Sequence[Usage], time: _Time, service: ServiceRecord) -> Figur
         for usage in used
         for low, mean, high in [usage.memory_bytes]
     ]
-    limit = _memory_limit(service)
+    limit = service.memory_limit_bytes
     return _usage("Service memory", spread, limit and limit / unit, lambda size: show_bytes(size * unit), time)
 
 
@@ -140,22 +139,6 @@ def _usage(title: str, spread: Sequence[_Spread], limit: float | None, show: Sho
 
 def _called(stretch: Stretch) -> str:
     return (stretch.stage.name or "stage") + ("" if stretch.stage.measured else " (not measured)")
-
-
-def _cpu_limit(service: ServiceRecord) -> float | None:
-    """Percent of one core that a replica may use."""
-    try:
-        return float(service.limits["cpus"]) * 100
-    except (KeyError, ValueError):
-        return None
-
-
-def _memory_limit(service: ServiceRecord) -> float | None:
-    """Bytes that a replica may use."""
-    try:
-        return float(size_bytes(service.limits["memory"], "memory"))
-    except (KeyError, UsageFault):
-        return None
 
 
 def _figure(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Container, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -18,7 +19,7 @@ from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.records import RunRecord
 from pytest_loadperf.report.outcome import in_words
 from pytest_loadperf.report.page import page_of
-from pytest_loadperf.report.text import shorten, visible
+from pytest_loadperf.report.text import shorten, visible, web_address
 from pytest_loadperf.report.trend_figures import legend
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -27,15 +28,19 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _BREAK = re.compile(r"(?<=[/_.:?&=,-])(?=\w)|(?<=\S{24})(?=\S{8})")
 
 
-def render(run: RunRecord, history: Sequence[RunRecord]) -> str:
-    """The report of a run, with its trends over the runs before it."""
+def render(run: RunRecord, history: Sequence[RunRecord], shown: Container[str] | None = None) -> str:
+    """The report of a run, with its trends over the runs before it, all of them or those with the ids `shown`."""
     template = _environment().get_template("report.html.j2")
-    return template.render(page=page_of(run, history), trend_legend=legend())
+    script = (templates() / "script.js").read_text(encoding="utf-8")
+    allowed = b64encode(sha256(script.encode()).digest()).decode()  # this script, and no other that a name might bring
+    return template.render(
+        page=page_of(run, history, shown), trend_legend=legend(), script=Markup(script), script_hash=allowed
+    )
 
 
-def write(run: RunRecord, history: Sequence[RunRecord], path: Path) -> Path:
+def write(run: RunRecord, history: Sequence[RunRecord], path: Path, shown: Container[str] | None = None) -> Path:
     """Render the report into a file, whole or not at all; LoadperfError if that can't be."""
-    text = render(run, history)
+    text = render(run, history, shown)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +82,7 @@ def _environment() -> Environment:
         name=_name,
         status=in_words,
     )
-    environment.tests["web_address"] = _is_web_address
+    environment.tests["web_address"] = lambda text: bool(web_address(text))
     return environment
 
 
@@ -105,8 +110,3 @@ def _lasted(seconds: float) -> str:
     """A duration in words: '38 s', '3 min 12 s'."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{quantity.show_number(seconds, 2)} s"
-
-
-def _is_web_address(text: str | None) -> bool:
-    """Whether a link to it is safe: `javascript:` and the like are shown, never linked."""
-    return text is not None and urlsplit(text).scheme in ("http", "https")

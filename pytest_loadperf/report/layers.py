@@ -164,7 +164,7 @@ class Span(Layer):
 
 @dataclass(frozen=True)
 class Dot:
-    """One point of `Dots`, with a title for whoever points at it."""
+    """One point of `Dots`, with a title for whoever points at it, and an address for whoever clicks."""
 
     x: float
     y: float
@@ -173,9 +173,15 @@ class Dot:
     hollow: bool = False
     shape: Literal["circle", "diamond"] = "circle"
     size: float = 3.0
+    interval: tuple[float, float] | None = None  # in which the true value lies, 95 times of 100
+    href: str = ""
 
     def svg(self, x: str, y: float) -> str:
         """The dot at a place: `x` with its unit, `y` in pixels."""
+        dot = self._dot(x, y)
+        return f'<a href="{quoted(self.href)}" rel="noreferrer">{dot}</a>' if self.href else dot
+
+    def _dot(self, x: str, y: float) -> str:
         looks = fill(self.ink)
         if self.hollow:
             looks = f'class="hollow line-{self.ink}" fill="#ffffff" stroke="{INKS[self.ink]}" stroke-width="1.25"'
@@ -196,7 +202,17 @@ class Dots(Layer):
     def fixed(self, frame: Frame) -> str:
         """Each dot on top of the lines: it must stay round."""
         placed = (dot for dot in self.points if not math.isnan(frame.x.at(dot.x) + frame.y.at(dot.y)))
-        return "".join(dot.svg(f"{number(frame.percent(dot.x))}%", frame.top + frame.down(dot.y)) for dot in placed)
+        return "".join(_placed(dot, frame) for dot in placed)
+
+
+def _placed(dot: Dot, frame: Frame) -> str:
+    """The dot, on the line of its interval."""
+    x = f"{number(frame.percent(dot.x))}%"
+    line = ""
+    if dot.interval is not None and not math.isnan(sum(dot.interval)):
+        low, high = (number(frame.top + frame.down(value)) for value in dot.interval)
+        line = f'<line x1="{x}" x2="{x}" y1="{low}" y2="{high}" {stroke(dot.ink, 1.25)} stroke-opacity=".55"/>'
+    return line + dot.svg(x, frame.top + frame.down(dot.y))
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,12 @@ class Told:
         return next(iter(marked or lines[-1:]), "")
 
     @property
+    def words(self) -> str:
+        """What it is found by."""
+        statuses = dict.fromkeys(in_words(verdict.status) for verdict in self.test.verdicts)
+        return " ".join([self.test.nodeid, self.test.outcome, *statuses])
+
+    @property
     def failed(self) -> bool:
         """Whether the test failed, for whatever reason."""
         return self.test.outcome in ("failed", "error") or (bool(self.breaches) and self.test.outcome != "xfailed")

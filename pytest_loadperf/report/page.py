@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_loadperf.judge.causes import likely_cause
 from pytest_loadperf.judge.doubts import Doubt, doubts
 from pytest_loadperf.judge.paired import Comparison, comparisons
 from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, stages_of
@@ -16,9 +17,10 @@ from pytest_loadperf.report.charts import sparkline
 from pytest_loadperf.report.comparable import until
 from pytest_loadperf.report.distribution import Distribution, distribution
 from pytest_loadperf.report.figures import Figure, over_time
-from pytest_loadperf.report.outcome import Outcome, outcome_of
+from pytest_loadperf.report.outcome import Outcome, in_words, outcome_of
 from pytest_loadperf.report.trend import Point, Trend, endpoints_of_interest, trend
 from pytest_loadperf.report.trend_figures import over_runs
+from pytest_loadperf.report.variants import Variants, variants
 from pytest_loadperf.result import LoadResult
 
 _LISTED = 50  # runs in a table; the charts show them all
@@ -77,6 +79,11 @@ class TrendPart:
     figures: tuple[Figure, ...]
 
     @property
+    def words(self) -> str:
+        """What it, or one of its runs, is found by."""
+        return " ".join([self.name, *dict.fromkeys(word for point in self.listed for word in point.words.split())])
+
+    @property
     def listed(self) -> Sequence[Point]:
         """The newest runs, newest first."""
         return self.trend.points[: -_LISTED - 1 : -1]
@@ -91,6 +98,7 @@ class LoadPart:
     result: LoadResult
     trials: tuple[TrialPart, ...]
     trends: tuple[TrendPart, ...]  # of the whole load, then of the endpoints that thresholds name
+    before: tuple[LoadRecord, ...]  # what it is compared with: earlier runs, or the other build
     distribution: Distribution
     accepted: tuple[Acceptance, ...] = ()
 
@@ -100,9 +108,15 @@ class LoadPart:
         return self.trends[0].trend
 
     @property
+    def words(self) -> str:
+        """What it is found by."""
+        status = self.trend.now.status
+        return f"{self.record.key} {in_words(status) if status else ''}"
+
+    @property
     def first_run(self) -> bool:
         """Whether no earlier run has this load."""
-        return len(self.trend.points) == 1
+        return len(self.trend.points) == 1 and not self.trend.baseline.loads
 
     @property
     def stages(self) -> list[StagePart]:
@@ -129,6 +143,11 @@ class LoadPart:
     def doubts(self) -> list[Doubt]:
         """Why these numbers may not be the service's own."""
         return doubts(self.record)
+
+    @property
+    def cause(self) -> str:
+        """What most likely made it fail, or slower; empty where its data does not tell."""
+        return likely_cause(self.record, self.before)
 
     @property
     def arrivals(self) -> dict[str, ArrivalRecord]:
@@ -187,6 +206,11 @@ class Page:
     runs: int  # with this one
 
     @property
+    def variants(self) -> list[Variants]:
+        """Parametrised loads, their variants side by side."""
+        return variants([(load.anchor, load.result) for load in self.loads])
+
+    @property
     def requests(self) -> int:
         """Measured requests of all loads."""
         return sum(load.result.requests for load in self.loads)
@@ -200,25 +224,35 @@ def _signed(change: float) -> str:
     return "±0%" if abs(change) < 0.005 else f"{change:+.0%}"
 
 
-def page_of(run: RunRecord, history: Sequence[RunRecord]) -> Page:
-    """The page of a run, with the runs before it."""
-    loads = tuple(_load_part(run, history, load, number) for number, load in enumerate(run.loads, start=1))
+def page_of(run: RunRecord, history: Sequence[RunRecord], shown: Container[str] | None = None) -> Page:
+    """The page of a run, with the runs before it, all of them or those with the ids `shown`."""
+    loads = tuple(_load_part(run, history, load, number, shown) for number, load in enumerate(run.loads, start=1))
     return Page(run, outcome_of(run), loads, len(until(run, history)))
 
 
-def _load_part(run: RunRecord, history: Sequence[RunRecord], load: LoadRecord, number: int) -> LoadPart:
+def _load_part(
+    run: RunRecord, history: Sequence[RunRecord], load: LoadRecord, number: int, shown: Container[str] | None
+) -> LoadPart:
     names = [None, *endpoints_of_interest(run, load)]
-    trends = [(name or load.name, trend(run, history, load.key, name)) for name in names]
+    trends = [(name or load.name, trend(run, history, load.key, name, shown)) for name in names]
     result = LoadResult.of(load)
+    before = _before(load, trends[0][1])
     return LoadPart(
         anchor=f"load-{number}",
         record=load,
         result=result,
         trials=_trial_parts(result),
         trends=tuple(TrendPart(name, each, tuple(over_runs(each))) for name, each in trends),
-        distribution=distribution(result, trends[0][1].baseline),
+        before=before,
+        distribution=distribution(result, before, load.against_short),
         accepted=tuple(each for each in run.accepted if load.key in each.loads),
     )
+
+
+def _before(load: LoadRecord, whole: Trend) -> tuple[LoadRecord, ...]:
+    if load.against:
+        return (replace(load, trials=load.against, against=()),)
+    return whole.before
 
 
 def _stage_parts(load: LoadRecord) -> list[StagePart]:

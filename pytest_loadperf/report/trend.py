@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.baseline import Baseline, called, find
 from pytest_loadperf.judge.changepoints import ChangePoint, change_points
+from pytest_loadperf.judge.controlled import slowdown
 from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.rule import scale_of
-from pytest_loadperf.judge.soundness import Earlier
+from pytest_loadperf.judge.soundness import Earlier, is_unconfirmed, verdicts_on
 from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
-from pytest_loadperf.records import LoadRecord, RunRecord, Status
+from pytest_loadperf.records import Acceptance, Change, LoadRecord, RunRecord, Status
 from pytest_loadperf.report.comparable import of_load, until, why_apart
 from pytest_loadperf.report.numbers import summary_percentiles_ms
-from pytest_loadperf.report.outcome import worst
+from pytest_loadperf.report.outcome import in_words, worst
 
 METRICS = ("p50", "p95", "p99", "failure_rate", "rps")
 
 
 @dataclass(frozen=True)
 class Point:
-    """One run's numbers of one load (or one endpoint of it), in base units; NaN where nothing was sent."""
+    """One run's numbers of one load (or one endpoint of it), in base units; NaN where nothing was sent.
+
+    Its latencies are taken to the machine as it is in the run that is reported, where their control tells.
+    """
 
     run: RunRecord
+    load: LoadRecord
+    slower: float  # so many times by the control
     status: Status | None  # the gravest of its verdicts
+    failed: bool  # a threshold of this load broke
+    unconfirmed: bool  # it seemed to have regressed, and that did not show again
+    changes: dict[str, Change]  # by series: how its numbers stood against the runs before it, where they were judged
     why_apart: str  # why it can't be compared with the newest run; empty where it can
     requests: int
     p50: float
@@ -42,6 +51,11 @@ class Point:
     def called(self) -> str:
         """How the run is named: its time and commit."""
         return called(self.run)
+
+    @property
+    def words(self) -> str:
+        """What it is found by."""
+        return " ".join(filter(None, (self.called, self.branch, self.status and in_words(self.status))))
 
     @property
     def branch(self) -> str:
@@ -66,16 +80,58 @@ class Trend:
     baseline: Baseline
     medians: dict[str, float]  # of the baseline's runs, by metric; NaN where there are none
     limits: tuple[Limit, ...] = ()
+    endpoint: str | None = None
+    accepted: tuple[Acceptance, ...] = ()  # changes that were taken for the new normal
+    before: tuple[LoadRecord, ...] = ()  # those that a verdict on p95 compares with
 
     @property
     def now(self) -> Point:
         """The run that is reported."""
         return self.points[-1]
 
+    @property
+    def is_controlled(self) -> bool:
+        """Whether the machine of other runs is allowed for."""
+        return any(point.slower != 1.0 for point in self.points)
+
+    @property
+    def failing(self) -> tuple[Point, ...]:
+        """The newest comparable runs, as far back as all of them failed."""
+        comparable = [point for point in self.points if not point.why_apart]
+        held = [place for place, point in enumerate(comparable) if not point.failed]
+        return tuple(comparable[held[-1] + 1 :] if held else comparable)
+
     def change(self, metric: str) -> float:
         """How far the run is from the baseline's median: 0.1 is a tenth above it; NaN where there is none."""
         before = self.medians[metric]
         return float(getattr(self.now, metric)) / before - 1 if before else float("nan")
+
+    def expected(self, metric: str, place: int) -> tuple[float, float]:
+        """Between which values the run at this place was expected, 95 times of 100; NaN where nobody reckoned it."""
+        point, name = self.points[place], Metric(metric, self.endpoint)
+        change = point.changes.get(str(name))
+        if change is None:
+            return math.nan, math.nan
+        slower = point.slower if name.percent is not None else 1.0
+        return change.low * slower, change.high * slower
+
+    def interval(self, metric: str, place: int) -> tuple[float, float] | None:
+        """Between which values the true one of this run lies, 95 times of 100; None for what has no such interval."""
+        percent = Metric(metric).percent
+        if percent is None:
+            return None
+        point = self.points[place]
+        summary = measured(point.load, endpoint=self.endpoint)
+        low, high = summary.interval_ms(percent)
+        return low * point.slower, min(high, summary.max_ms) * point.slower
+
+    def levels(self) -> list[tuple[int, Acceptance]]:
+        """The changes that were accepted, each with the place of the first run of its level."""
+        first = ((next(self._since(each), None), each) for each in self.accepted)
+        return [(place, each) for place, each in first if place is not None]
+
+    def _since(self, accepted: Acceptance) -> Iterator[int]:
+        return (place for place, point in enumerate(self.points) if point.run.started_at >= accepted.since)
 
     def change_points(self, metric: str) -> list[ChangePoint]:
         """Where its level changed among the comparable runs; a place is that of the point."""
@@ -84,8 +140,17 @@ class Trend:
         return [replace(each, place=places[each.place]) for each in change_points(values, scale_of(metric))]
 
 
-def trend(run: RunRecord, history: Sequence[RunRecord], key: str, endpoint: str | None = None) -> Trend:
-    """A load of `run` over the runs before it; KeyError if the run has no such load."""
+def trend(
+    run: RunRecord,
+    history: Sequence[RunRecord],
+    key: str,
+    endpoint: str | None = None,
+    shown: Container[str] | None = None,
+) -> Trend:
+    """A load of `run` over the runs before it, all of them or those with the ids `shown`.
+
+    KeyError if the run has no such load.
+    """
     now = next((load for load in run.loads if load.key == key), None)
     if now is None:
         raise KeyError(key)
@@ -93,7 +158,16 @@ def trend(run: RunRecord, history: Sequence[RunRecord], key: str, endpoint: str 
     baseline = find(runs[:-1], now, run.commit, run.baseline, run.accepted)
     points = tuple(_point(earlier, (run, now), endpoint) for earlier in of_load(runs, key))
     medians = {metric: _median(Metric(metric, endpoint), points, baseline) for metric in METRICS}
-    return Trend(points, baseline, medians, tuple(_limits(run, key, endpoint)))
+    accepted = tuple(each for each in run.accepted if key in each.loads)
+    return Trend(
+        points=tuple(point for point in points if shown is None or point.run.id in shown or point.run is run),
+        baseline=baseline,
+        medians=medians,
+        limits=tuple(_limits(run, key, endpoint)),
+        endpoint=endpoint,
+        accepted=accepted,
+        before=tuple(load for _, load in _compared(Metric("p95", endpoint), points, baseline).loads),
+    )
 
 
 def endpoints_of_interest(run: RunRecord, load: LoadRecord) -> list[str]:
@@ -105,11 +179,18 @@ def endpoints_of_interest(run: RunRecord, load: LoadRecord) -> list[str]:
 
 def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
     run, load = earlier
+    verdicts = list(verdicts_on(run, load))
     summary = measured(load, endpoint=endpoint)
-    p50, p95, p99 = summary_percentiles_ms(summary, (50, 95, 99))
+    slower = slowdown(load, newest[1])
+    p50, p95, p99 = (value * slower for value in summary_percentiles_ms(summary, (50, 95, 99)))
     return Point(
         run=run,
-        status=worst([verdict for test in run.tests for verdict in test.verdicts if verdict.load == load.key]),
+        load=load,
+        slower=slower,
+        status=worst(verdicts),
+        failed=any(verdict.breach for verdict in verdicts),
+        unconfirmed=is_unconfirmed(run, load),
+        changes={verdict.change.series: verdict.change for verdict in verdicts if verdict.change is not None},
         why_apart=why_apart(earlier, newest),
         requests=summary.requests,
         p50=p50,
@@ -120,11 +201,20 @@ def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
     )
 
 
+def _compared(metric: Metric, points: Sequence[Point], baseline: Baseline) -> Baseline:
+    """Those of the runs that have this number; an improvement may have begun a level of its own."""
+    values = _values(metric, points)
+    return baseline.of_series(str(metric), lambda run: values[run.id])
+
+
 def _median(metric: Metric, points: Sequence[Point], baseline: Baseline) -> float:
-    """Of the runs that a verdict on this number compares with: an improvement may have begun a level of its own."""
-    values = {point.run.id: float(getattr(point, metric.name)) for point in points}
-    runs = baseline.of_series(str(metric), lambda run: values[run.id]).loads
+    values = _values(metric, points)
+    runs = _compared(metric, points, baseline).loads
     return median(values[run.id] for run, _ in runs) if runs else math.nan
+
+
+def _values(metric: Metric, points: Sequence[Point]) -> dict[str, float]:
+    return {point.run.id: float(getattr(point, metric.name)) for point in points}
 
 
 def _limits(run: RunRecord, key: str, endpoint: str | None) -> Iterator[Limit]:
