@@ -121,7 +121,7 @@ def test_the_next_run_removes_what_a_killed_run_left_and_says_so(visited: Projec
         (left,) = [name for name in ours(engine) if f"-{process.pid}-" in name]
         process.kill()
     assert left in ours(engine)
-    (visited.path / "test_it.py").write_text(TESTS.format(duration="2s"))
+    (visited.path / "test_it.py").write_text(TESTS.format(duration="1s"))
     result = visited.run("-q")  # where this is told all the same
     assert result.ret == 0
     result.stdout.fnmatch_lines([f"*removed*{left}*left behind by a run that was killed*{process.pid}*"])
@@ -129,7 +129,7 @@ def test_the_next_run_removes_what_a_killed_run_left_and_says_so(visited: Projec
 
 
 def test_a_service_may_stay_up_and_the_run_says_how_to_remove_it(visited: Project, engine: Engine) -> None:
-    (visited.path / "test_it.py").write_text(TESTS.format(duration="2s"))
+    (visited.path / "test_it.py").write_text(TESTS.format(duration="1s"))
     result = visited.run("--loadperf-keep-service")
     result.assert_outcomes(passed=1)
     (line,) = [line for line in result.outlines if "docker rm -f" in line]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from elsewhere import worker
-from projects import ONE_SECOND, Project
+from projects import BRIEF, Project
 
 from pytest_loadperf.plan import Crew
 from pytest_loadperf.settings import LoadperfConfig
@@ -31,21 +31,19 @@ def fingerprints(project: Project) -> list[str]:
     return [load["fingerprint"]["workers"] for load in json.loads(kept.read_text())["loads"]]
 
 
-@pytest.mark.parametrize("arguments", [[], ["-n2"]])
-def test_a_load_with_workers_runs_like_any_other(project: Project, arguments: list[str]) -> None:
+def test_a_load_with_workers_runs_like_any_other(project: Project) -> None:
     project.module(
-        "test_it", f"rush = load(Shopper, {ONE_SECOND})\n{MARKED}def test_it(rush):\n    assert rush.requests > 50\n"
+        "test_it", f"rush = load(Shopper, {BRIEF})\n{MARKED}def test_it(rush):\n    assert rush.requests > 50\n"
     )
-    project.run("--loadperf-workers", "2", *arguments).assert_outcomes(passed=1)
+    project.run("--loadperf-workers", "2").assert_outcomes(passed=1)
     assert fingerprints(project) == ["2 here"]
 
 
-def test_the_ini_file_may_ask_for_workers(project: Project) -> None:
+def test_the_ini_file_may_ask_for_workers_under_xdist_too(project: Project) -> None:
     (project.path / "pytest.ini").write_text("[pytest]\nloadperf_workers = 3\n")
-    project.module("test_it", f"rush = load(Shopper, {ONE_SECOND}, workers=2)\n{MARKED}def test_it(rush): pass\n")
-    project.module("test_that", f"rush = load(Shopper, {ONE_SECOND})\n{MARKED}def test_that(rush): pass\n")
-    project.run().assert_outcomes(passed=2)
-    assert fingerprints(project) == ["2 here", "3 here"]
+    project.module("test_it", f"rush = load(Shopper, {BRIEF})\n{MARKED}def test_it(rush): assert rush.requests\n")
+    project.run("-n2").assert_outcomes(passed=1)
+    assert fingerprints(project) == ["3 here"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +81,7 @@ def test_a_run_waits_for_workers_from_elsewhere_and_says_so(project: Project) ->
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    project.module("test_it", f"rush = load(Shopper, {ONE_SECOND})\n{MARKED}def test_it(rush): pass\n")
+    project.module("test_it", f"rush = load(Shopper, {BRIEF})\n{MARKED}def test_it(rush): pass\n")
     with worker(port, project.path / "away"):
         result = project.run("--loadperf-master", f":{port}", "--loadperf-expect-workers", "1")
     result.assert_outcomes(passed=1)
