@@ -93,7 +93,7 @@ def test_the_image_of_a_ref_takes_no_name_but_its_own_and_is_replaced_by_the_nex
 def test_an_image_is_told_by_its_digest_and_one_that_is_the_candidates_own_is_told_even_when_quiet(
     built: Project, engine: Engine
 ) -> None:
-    image, _ = engine.client.images.build(path=str(built.path / "app"), tag="loadperf/app:same")
+    image, _ = engine.client.images.build(path=str(built.path / "app"), tag="loadperf/app:same", rm=True)
     assert image.id is not None
     name = f"loadperf/app:same ({image.id.removeprefix('sha256:')[:12]})"
     (built.path / "conftest.py").write_text(CONFTEST.replace('build="app"', 'image="loadperf/app:same"'))
