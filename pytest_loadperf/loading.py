@@ -21,15 +21,14 @@ from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.loadspec import LoadSpec, ask
 from pytest_loadperf.measuring import Measuring
-from pytest_loadperf.model import Sample
 from pytest_loadperf.quiet import Quiet, host_lock
-from pytest_loadperf.records import LoadRecord, ServiceRecord, Verdict
+from pytest_loadperf.records import LoadRecord, Verdict
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.service.choose import start, start_both
+from pytest_loadperf.service.given import service_of
 from pytest_loadperf.service.running import Counterpart, RunningService
-from pytest_loadperf.service.spec import LocalSpec, Spec, UrlSpec
-from pytest_loadperf.service.url import UrlService
+from pytest_loadperf.service.spec import LocalSpec, Spec
 from pytest_loadperf.settings import LoadperfConfig
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Loading:
         Where it looks slower than it was by these demands, or by what is judged anyway, it is run once more. Side by
         side it is run in pairs instead.
         """
-        service = _service_of(given)
+        service = service_of(given)
         counterpart = self._counterpart(service, name)
         guard = HostGuard(self._settings.allow_hosts)
         for url in service.urls:
@@ -221,39 +220,6 @@ def _load_fixture(item: pytest.Item, name: str) -> Any:
     """The definition of a load fixture as a test sees it; None where it sees none, or the name is a call's."""
     definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get(name)
     return definitions[-1] if definitions and hasattr(definitions[-1].func, IS_LOAD) else None
-
-
-class _OwnHosts(RunningService):
-    """Stands for a service where users bring their own hosts (`service=None`)."""
-
-    urls = ()
-    record = ServiceRecord(kind="url", name="the users' own hosts", backend="url")
-
-    def check(self) -> None:
-        """Nothing to see from here."""
-
-    def log_tail(self, lines: int = 50) -> str:  # noqa: ARG002 # the interface's
-        """Its log is elsewhere."""
-        return ""
-
-    @contextmanager
-    def sampling(self, began: float) -> Iterator[list[Sample]]:  # noqa: ARG002 # the interface's
-        """Its machine is elsewhere: no samples."""
-        yield []
-
-
-def _service_of(given: object) -> RunningService:
-    """What a service fixture gave: a service, the address of one as a text, or None for the users' own hosts."""
-    if given is None:
-        return _OwnHosts()
-    if isinstance(given, str):
-        return UrlService(UrlSpec(given))
-    if not isinstance(given, RunningService):
-        raise UsageFault(
-            f"the service fixture gave {given!r}; expected docker_service(…), compose_service(…), process_service(…), "
-            "url_service(…), or a fixture that gives an address as a text"
-        )
-    return given
 
 
 class CallLoad:

@@ -18,6 +18,7 @@ from pytest_loadperf.judge.baseline import Baseline, find
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import judge
 from pytest_loadperf.records import LoadRecord, Verdict
+from pytest_loadperf.service.given import OwnHosts
 
 
 def over(control_ms: float, made: LoadRecord, again_ms: float = float("nan")) -> LoadRecord:
@@ -120,12 +121,11 @@ def test_what_another_machine_serves_has_no_control(project: Project) -> None:
 
 def test_a_control_that_does_not_run_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "_COMMAND", [sys.executable, "-c", "raise SystemExit(3)", "{port}"])
-    from pytest_loadperf.loading import _OwnHosts
     from pytest_loadperf.report.progress import Progress
 
     config = SimpleNamespace(get_verbosity=lambda: -1, pluginmanager=SimpleNamespace(get_plugin=lambda _name: None))
     with pytest.raises(ServiceError) as caught:
-        control.Control(1.0, Progress(config)).p95_ms("rush, control before", _OwnHosts())  # type: ignore[arg-type]
+        control.Control(1.0, Progress(config)).p95_ms("rush, control before", OwnHosts())  # type: ignore[arg-type]
     assert str(caught.value).startswith("the control, which --loadperf-control asks for: the process ")
 
 

@@ -13,7 +13,7 @@ from http.cookiejar import CookieJar
 from math import inf
 from ssl import SSLContext
 from time import perf_counter, time
-from typing import Any, Self
+from typing import Any
 
 from locust import User
 from locust.env import Environment
@@ -23,7 +23,7 @@ from locust.user.users import RestMixin
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.generator.lean_body import encoded_body, with_params
-from pytest_loadperf.generator.lean_exchange import Exchanges, Options, Settings
+from pytest_loadperf.generator.lean_exchange import Exchanges, LeanAgent, Options, Settings
 from pytest_loadperf.generator.lean_request import Auth, Fields, RequestHead, head_writer, header_fields_given
 from pytest_loadperf.generator.lean_response import LeanResponse
 
@@ -44,27 +44,6 @@ _INSTEAD = {
     "hooks": "Locust's request event tells of every request",
 }
 _OTHERS = "it takes params, files, cookies and timeout beside what FastHttpUser names"
-
-
-class LeanAgent:
-    """As much of a geventhttpclient as tasks use: `self.client.client.clientpool.close()`, to connect anew."""
-
-    def __init__(self, exchanges: Exchanges) -> None:
-        self._exchanges = exchanges
-
-    @property
-    def clientpool(self) -> Self:
-        """The connections."""
-        return self
-
-    @property
-    def cookiejar(self) -> CookieJar:
-        """The cookies that this user was given."""
-        return self._exchanges.cookiejar
-
-    def close(self) -> None:
-        """Close those that are not in use: the next request opens another."""
-        self._exchanges.close()
 
 
 class LeanHttpSession:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar
 from ssl import SSLContext
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from urllib.request import Request
 
 import gevent
@@ -157,6 +157,27 @@ class Exchanges:
             self._tls = factory() if factory else default_tls(self._settings.insecure)
         pool = self._pools[origin] = Pool(origin, self._tls if origin.tls else None, self._settings.concurrency)
         return pool
+
+
+class LeanAgent:
+    """As much of a geventhttpclient as tasks use: `self.client.client.clientpool.close()`, to connect anew."""
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
+
+    @property
+    def clientpool(self) -> Self:
+        """The connections."""
+        return self
+
+    @property
+    def cookiejar(self) -> CookieJar:
+        """The cookies that this user was given."""
+        return self._exchanges.cookiejar
+
+    def close(self) -> None:
+        """Close those that are not in use: the next request opens another."""
+        self._exchanges.close()
 
 
 def _may_pass(error: BaseException) -> bool:
