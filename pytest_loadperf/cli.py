@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import signal
@@ -128,7 +129,7 @@ def _history(asked: argparse.Namespace) -> None:
 def _exported(store: Store, folder: Path) -> str:
     from pytest_loadperf.report.export import export
 
-    exported = export(store.records(_warn), folder)
+    exported = export(_records(store), folder)
     if not exported:
         return _none(store)
     return "\n".join(map(str, exported))
@@ -139,7 +140,7 @@ def _none(store: Store) -> str:
 
 
 def _listed(store: Store, as_json: bool) -> str:
-    records = store.records(_warn)
+    records = _records(store)
     if as_json:
         return json.dumps([_plain_run(record) for record in records], indent=2)
     if not records:
@@ -152,7 +153,7 @@ def _report(asked: argparse.Namespace) -> None:
 
     store = open_store(asked.history, Path.cwd())
     wanted = Selection(asked.branch, asked.since, asked.until, tuple(asked.test or ()))
-    records = store.records(_warn)
+    records = _records(store)
     selected = wanted.of(records)
     run = store.series(chosen(selected, asked.run, store.place))
     written = write(run, records, asked.output, {each.id for each in selected})  # all are what it is compared with
@@ -161,12 +162,17 @@ def _report(asked: argparse.Namespace) -> None:
 
 def _accept(asked: argparse.Namespace) -> None:
     store = open_store(asked.history, Path.cwd())
-    records = store.records(_warn)
+    records = _records(store)
     made = acceptance(chosen(records, asked.run, store.place), asked.reason, asked.test or ())
     written = store.accept(made)
     for load in made.loads:
         sys.stdout.write(f"{load}: run {made.run} begins a new level\n")
     sys.stdout.write(f"{written}\n")
+
+
+def _records(store: Store) -> list[RunRecord]:
+    gc.disable()  # a command is soon over, and each look for garbage goes through all objects of a long history
+    return store.records(_warn)
 
 
 def _say(line: str) -> None:

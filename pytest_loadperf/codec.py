@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 
 def to_plain(value: Any) -> Any:
-    """The value as dicts, lists, strings, numbers, booleans and None; fields at their default are left out."""
+    """The value as dicts, lists, strings, numbers, booleans and None; fields at their default are left out.
+
+    A class of its own says with `to_text` and `of_text` how it is written and read.
+    """
     if type(value) in (int, str):  # most of what there is: a generator holds its users up for as long as this takes
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -33,6 +36,8 @@ def to_plain(value: Any) -> Any:
         return [to_plain(content) for content in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no NaN; `from_plain` gives it back where a float is expected
+    if hasattr(value, "to_text"):
+        return value.to_text()
     return value
 
 
@@ -68,22 +73,29 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return _sequence_reader(origin, arguments)
     if origin is Literal:
         return _literal_reader(arguments)
+    if hasattr(kind, "of_text"):
+        text = _scalar_reader(str)
+        return lambda plain: kind.of_text(text(plain))
     if kind is Any:
         return lambda plain: plain
     return _scalar_reader(kind)
 
 
 def _dataclass_reader(kind: Any) -> Callable[[Any], Any]:
-    readers: dict[str, Callable[[Any], Any]] | None = None
+    fields: dict[str, tuple[Any, Callable[[Any], Any]]] = {}
 
     def read(plain: Any) -> Any:
-        nonlocal readers
-        if readers is None:  # on first use, so that a dataclass may hold its own kind
-            hints = get_type_hints(kind)
-            readers = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind)}
+        if not fields:  # on first use, so that a dataclass may hold its own kind
+            for name, hint in get_type_hints(kind).items():
+                fields[name] = (hint, _reader(hint))
         if not isinstance(plain, dict):
             raise TypeError(f"expected an object for {kind.__name__}, got {type(plain).__name__}")
-        return kind(**{name: reader(plain[name]) for name, reader in readers.items() if name in plain})
+        made = {}
+        for name, content in plain.items():
+            if name in fields:
+                expected, reader = fields[name]
+                made[name] = content if type(content) is expected else reader(content)  # mostly a number or a text
+        return kind(**made)
 
     return read
 
@@ -95,8 +107,10 @@ def _union_reader(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
 
 
 def _dict_reader(key_kind: Any, value_kind: Any) -> Callable[[Any], Any]:
-    key, value = (int if key_kind is int else str), _reader(value_kind)
-    return lambda plain: {key(name): value(content) for name, content in plain.items()}
+    value = _reader(value_kind)
+    if key_kind is int:
+        return lambda plain: {int(name): value(content) for name, content in plain.items()}
+    return lambda plain: {name: value(content) for name, content in plain.items()}  # JSON has no other keys than texts
 
 
 def _sequence_reader(origin: Any, arguments: tuple[Any, ...]) -> Callable[[Any], Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_loadperf.measure import interval
@@ -31,6 +32,15 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Percentile:
+    """A latency that a share of the requests did not exceed, and between which latencies the true one lies."""
+
+    ms: float
+    low_ms: float
+    high_ms: float = math.inf  # where too few requests were sent to tell
+
+
+@dataclass(frozen=True)
 class Summary:
     """The numbers of a stage, an endpoint or a whole load; times in ms, rates 0 to 1."""
 
@@ -46,6 +56,7 @@ class Summary:
     errors: dict[str, int] = field(default_factory=dict)
     endpoints: dict[str, Summary] = field(default_factory=dict)  # by "METHOD name"; empty in an endpoint itself
     effects: dict[str, float] = field(default_factory=dict)  # by percentile: requests per independent one
+    percentiles: dict[str, Percentile] = field(default_factory=dict)  # the usual ones of a stage, reckoned once
 
     @property
     def failure_rate(self) -> float:
@@ -96,17 +107,29 @@ class Summary:
         """The latency that `percent` of the requests did not exceed; NaN without requests."""
         if not 0 < percent <= 100:
             raise ValueError(f"percentile_ms({percent!r}): expected more than 0 and at most 100")
-        value = self.histogram.percentile_ms(percent)
-        return min(max(value, self.min_ms), self.max_ms) if self.requests else value
+        return self.percentiles_ms([percent])[0]
+
+    def percentiles_ms(self, percents: Sequence[float]) -> list[float]:
+        """The latencies of several percents, which must ascend."""
+        known = [self._known(percent) for percent in percents]
+        if None not in known:
+            return [each.ms for each in known if each is not None]
+        found = self.histogram.percentiles_ms(percents)
+        return [min(max(value, self.min_ms), self.max_ms) for value in found] if self.requests else found
 
     def interval_ms(self, percent: float) -> tuple[float, float]:
         """Between which latencies the true percentile lies, 95 times of 100.
 
         Infinite above where too few requests were sent to tell, NaN without any.
         """
+        if (known := self._known(percent)) is not None:
+            return known.low_ms, known.high_ms
         low, high = interval.shares(percent, self.requests, self.effects)
         reached = math.inf if math.isinf(high) and self.requests else self.percentile_ms(min(high, 1.0) * 100)
         return self.percentile_ms(max(low * 100, 1e-9)), reached
+
+    def _known(self, percent: float) -> Percentile | None:
+        return self.percentiles.get(interval.NAMES.get(percent, ""))
 
 
 @dataclass(frozen=True)

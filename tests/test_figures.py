@@ -8,14 +8,12 @@ from xml.etree import ElementTree
 
 import records
 
-from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.model import Pulse, Sample, Summary, Trial, Window
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord
 from pytest_loadperf.report.distribution import Distribution, distribution
 from pytest_loadperf.report.figures import Figure, over_time
-from pytest_loadperf.report.numbers import percentiles_ms, summary_percentiles_ms
 from pytest_loadperf.report.timeline import seconds_of, stretches, usage_of
 from pytest_loadperf.result import LoadResult
 
@@ -191,16 +189,6 @@ class TestNumbers:
 
     def test_of_an_endpoint_that_was_not_seen_are_empty(self) -> None:
         assert measured(records.load(), endpoint="GET /nothing").requests == 0
-
-    def test_many_percentiles_are_the_same_as_one_by_one(self) -> None:
-        summary = measured(records.load())
-        percents = [0.1, 1, 50, 50, 95, 99.99, 100]
-        histogram = summary.histogram
-        assert percentiles_ms(histogram, percents) == [histogram.percentile_ms(percent) for percent in percents]
-        assert summary_percentiles_ms(summary, percents) == [summary.percentile_ms(percent) for percent in percents]
-
-    def test_percentiles_of_nothing_are_missing(self) -> None:
-        assert all(math.isnan(value) for value in percentiles_ms(Histogram(), [50, 99]))
 
 
 class TestDistribution:

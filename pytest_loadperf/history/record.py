@@ -5,9 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from itertools import accumulate
 from typing import Any, TypeVar
 
 from pytest_loadperf.codec import from_plain, to_plain
@@ -25,19 +24,13 @@ T = TypeVar("T")
 def encode(record: RunRecord) -> bytes:
     """The record without its seconds, as JSON."""
     trimmed = replace(record, loads=tuple(_without_seconds(load) for load in record.loads))
-    plain = to_plain(trimmed)
-    for holder, name in _histograms(plain):
-        holder[name] = _flat(holder[name])
-    return _dump({"format": FORMAT, **plain}) + b"\n"
+    return _dump({"format": FORMAT, **to_plain(trimmed)}) + b"\n"
 
 
 def decode(data: bytes, name: str) -> RunRecord:
     """The record that `encode` wrote; HistoryError, which names the file, if this is none or a newer one."""
     try:
-        plain = _load(data, name)
-        for holder, field_name in _histograms(plain):
-            holder[field_name] = _unflat(holder[field_name])
-        record = from_plain(RunRecord, plain)
+        record = from_plain(RunRecord, _load(data, name))
         moment(record.started_at)
     except _DAMAGE as error:
         raise HistoryError(f"{name} is no record of pytest-loadperf: {_first_line(error)}") from error
@@ -102,36 +95,15 @@ def _first_line(error: BaseException) -> str:
 
 
 def _trial_columns(trial: Trial) -> dict[str, Any]:
-    windows = _columns(Window, trial.windows)
-    windows["histogram"] = [_flat(histogram) for histogram in windows["histogram"]]
-    return {"windows": windows, "samples": _columns(Sample, trial.samples), "pulses": _columns(Pulse, trial.pulses)}
+    return {
+        "windows": _columns(Window, trial.windows),
+        "samples": _columns(Sample, trial.samples),
+        "pulses": _columns(Pulse, trial.pulses),
+    }
 
 
 def _columns(kind: type[Any], rows: Sequence[Any]) -> dict[str, list[Any]]:
     return {field.name: [to_plain(getattr(row, field.name)) for row in rows] for field in fields(kind)}
-
-
-def _histograms(plain: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Where every histogram of a plain record stands: what holds it, and under which name."""
-    for load in plain["loads"]:
-        for trial in (*load["trials"], *load.get("again", ()), *load.get("against", ())):
-            for stage in trial["stages"]:
-                summary, arrivals = stage["summary"], stage.get("arrivals") or {}
-                of_requests = [(held, "histogram") for held in (summary, *summary.get("endpoints", {}).values())]
-                yield from ((held, name) for held, name in (*of_requests, (arrivals, "late")) if name in held)
-
-
-def _flat(histogram: Mapping[str, Any]) -> list[int]:
-    """A plain histogram as a list, each bucket as its distance from the one before: a third of the object's size."""
-    flat, last = [], 0
-    for bucket, count in sorted((int(bucket), count) for bucket, count in histogram.get("counts", {}).items()):
-        flat += [bucket - last, count]
-        last = bucket
-    return flat
-
-
-def _unflat(flat: Sequence[int]) -> dict[str, Any]:
-    return {"counts": dict(zip(accumulate(flat[::2]), flat[1::2], strict=True))}
 
 
 def _with_seconds(load: LoadRecord, loads: Mapping[str, Any]) -> LoadRecord:
@@ -144,11 +116,9 @@ def _with_seconds(load: LoadRecord, loads: Mapping[str, Any]) -> LoadRecord:
 
 
 def _filled(trial: Trial, columns: Mapping[str, Any]) -> Trial:
-    windows = dict(columns["windows"])
-    windows["histogram"] = [_unflat(flat) for flat in windows["histogram"]]
     return replace(
         trial,
-        windows=_rows(Window, windows),
+        windows=_rows(Window, columns["windows"]),
         samples=_rows(Sample, columns["samples"]),
         pulses=_rows(Pulse, columns.get("pulses", {})),
     )

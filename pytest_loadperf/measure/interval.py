@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 
 from pytest_loadperf.measure.histogram import Histogram
 
 PERCENTS = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
+NAMES = {percent: f"{percent:g}" for percent in PERCENTS}
 FAILED = "failed"
 _BLOCKS = 10
 # The effect is itself an estimate from a few blocks. This makes the interval of p95 hold the true one in 88 to 97 of
@@ -37,11 +39,10 @@ def effects(parts: Sequence[tuple[int, Histogram, int]], seconds: int) -> dict[s
     requests = _in_blocks(((second, latencies.total) for second, latencies, _ in parts), blocks, seconds)
     found = {FAILED: _effect(_in_blocks(((second, failed) for second, _, failed in parts), blocks, seconds), requests)}
     below = 1.0
-    for percent in PERCENTS:
-        limit = whole.percentile_bucket(percent) or 0
+    for percent, limit in zip(PERCENTS, whole.buckets_at(PERCENTS) or repeat(0), strict=False):
         slower = ((second, latencies.above(limit)) for second, latencies, _ in parts)
         own = _effect(_in_blocks(slower, blocks, seconds), requests)
-        found[f"{percent:g}"] = max(own, below)  # the percentile below has seen more of what makes requests slow
+        found[NAMES[percent]] = max(own, below)  # the percentile below has seen more of what makes requests slow
         below = own
     return found
 
@@ -104,7 +105,7 @@ def rates(failures: int, requests: int, found: Mapping[str, float]) -> tuple[flo
 def _effect_at(percent: float, found: Mapping[str, float]) -> float:
     """That of the nearest percentile below."""
     below = [each for each in PERCENTS if each <= percent] or PERCENTS[:1]
-    return found.get(f"{below[-1]:g}", 1.0)
+    return found.get(NAMES[below[-1]], 1.0)
 
 
 def _wilson(share: float, number: float) -> tuple[float, float]:

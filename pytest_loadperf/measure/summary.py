@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Window
+from pytest_loadperf.model import ArrivalRecord, Percentile, StageRecord, Summary, Window
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord
 
@@ -24,15 +24,24 @@ def summarise(windows: Iterable[Window], duration_s: float) -> Summary:
 
 
 def with_effects(summary: Summary, windows: Sequence[Window], began_s: float) -> Summary:
-    """The summary of a stage with its design effects, and with those of each of its endpoints."""
+    """The summary of a stage, and of each of its endpoints, with the design effects and the usual percentiles."""
     named: defaultdict[str, list[Window]] = defaultdict(list)
     for window in windows:
         named[label(window.method, window.endpoint)].append(window)
     endpoints = {
-        name: replace(endpoint, effects=_effects(named[name], began_s, summary.duration_s))
+        name: _sure(replace(endpoint, effects=_effects(named[name], began_s, summary.duration_s)))
         for name, endpoint in summary.endpoints.items()
     }
-    return replace(summary, endpoints=endpoints, effects=_effects(windows, began_s, summary.duration_s))
+    return _sure(replace(summary, endpoints=endpoints, effects=_effects(windows, began_s, summary.duration_s)))
+
+
+def _sure(summary: Summary) -> Summary:
+    """The summary with its usual percentiles: a long history is read for these, and none of its histograms is."""
+    found = {
+        name: Percentile(summary.percentile_ms(percent), *summary.interval_ms(percent))
+        for percent, name in interval.NAMES.items()
+    }
+    return replace(summary, percentiles=found)
 
 
 def _effects(windows: Sequence[Window], began_s: float, duration_s: float) -> dict[str, float]:
@@ -69,6 +78,8 @@ def _of_windows(windows: Sequence[Window], duration_s: float) -> Summary:
 def merge(summaries: Iterable[Summary], duration_s: float) -> Summary:
     """One summary with the requests of all; its `endpoints` are merged by name."""
     parts = list(summaries)
+    if len(parts) == 1 and parts[0].duration_s == duration_s:  # mostly so, and a long history has thousands
+        return parts[0]
     used = [part for part in parts if part.requests]
     named: defaultdict[str, list[Summary]] = defaultdict(list)
     status_codes: Counter[str] = Counter()
@@ -125,8 +136,6 @@ def measured(load: LoadRecord, stage: str | None = None, endpoint: str | None = 
     """
     records = stages_of(load, stage)
     parts = [record.summary if endpoint is None else endpoint_of(record.summary, endpoint) for record in records]
-    if len(parts) == 1 and parts[0] is not None:  # mostly so, and a long history has thousands
-        return replace(parts[0], endpoints={})
     return merge(
         (replace(part, endpoints={}) for part in parts if part is not None),
         sum(record.summary.duration_s for record in records),

@@ -15,7 +15,6 @@ from pytest_loadperf.records import LoadRecord
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.figures import Figure
 from pytest_loadperf.report.layers import Hover, Line
-from pytest_loadperf.report.numbers import summary_percentiles_ms
 from pytest_loadperf.report.scale import Axis, linear
 
 _TABLE = (50, 66, 75, 80, 90, 95, 98, 99, 100)  # those that ApacheBench prints
@@ -79,9 +78,9 @@ def distribution(summary: Summary, before: Sequence[LoadRecord], other_build: st
     """The distribution of a load's measured requests, beside the loads that it is compared with."""
     percents = sorted({*_TABLE, *_CURVE})
     wholes = [whole for load in before if (whole := measured(load)).requests]
-    each = [summary_percentiles_ms(whole, percents) for whole in wholes]
+    each = [whole.percentiles_ms(percents) for whole in wholes]
     medians = [median(same) for same in zip(*each, strict=True)] if each else [math.nan] * len(percents)
-    now = summary_percentiles_ms(summary, percents)
+    now = summary.percentiles_ms(percents)
     rows = tuple(Percentile(*row) for row in zip(percents, now, medians, strict=True))
     runs = "the run compared with" if len(each) == 1 else f"median of the {len(each)} runs compared with"
     return Distribution(rows, summary.requests, (other_build or runs) if each else "")

@@ -14,7 +14,6 @@ from pytest_loadperf.measure.summary import merge, summarise, summary_of
 from pytest_loadperf.model import Summary, Trial, Window
 from pytest_loadperf.quantity import moment
 from pytest_loadperf.records import LoadRecord
-from pytest_loadperf.report.numbers import summary_percentiles_ms
 from pytest_loadperf.report.text import file_name
 
 _PERCENTS = (50, 66, 75, 80, 90, 95, 98, 99, 99.9, 99.99, 100)
@@ -118,7 +117,7 @@ def _latencies(summary: Summary) -> Row:
 
 
 def _percentiles(summary: Summary) -> Row:
-    return summary_percentiles_ms(summary, _PERCENTS) if summary.requests else ["N/A"] * len(_PERCENTS)
+    return summary.percentiles_ms(_PERCENTS) if summary.requests else ["N/A"] * len(_PERCENTS)
 
 
 def _failing(summary: Summary) -> float:

@@ -14,7 +14,6 @@ from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import show_ms, show_number, show_rate_percent, show_time
 from pytest_loadperf.records import LoadRecord, RunRecord, Verdict
 from pytest_loadperf.report.comparable import of_load, until, why_apart
-from pytest_loadperf.report.numbers import summary_percentiles_ms
 from pytest_loadperf.report.outcome import Told, in_words, outcome_of
 from pytest_loadperf.report.text import shorten
 from pytest_loadperf.result import LoadResult
@@ -116,7 +115,7 @@ def _load(run: RunRecord, load: LoadRecord, history: Sequence[RunRecord]) -> str
     """One load's numbers, folded away behind the line that most readers want."""
     result = LoadResult.of(load)
     runs = [each for each in of_load(until(run, history), load.key) if not why_apart(each, (run, load))][-_RUNS:]
-    over_runs = [summary_percentiles_ms(measured(each), (95,))[0] for _, each in runs]
+    over_runs = [measured(each).p95_ms for _, each in runs]
     spark = f", over {len(runs)} runs {sparkline(over_runs)}" if len(runs) > 1 else ""
     stopped = f"<br>stopped early: {_text(load.aborted, 300)}" if load.aborted else ""
     stopped += "".join(f"<br>in doubt: {_text(str(doubt), 400)}" for doubt in doubts(load))

@@ -11,7 +11,6 @@ from statistics import fmean
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import Sample, Trial, Window
 from pytest_loadperf.plan import Stage
-from pytest_loadperf.report.numbers import percentiles_ms
 
 _TOO_SHORT_S = 0.2  # a last second of which less than this belongs to the load says nothing about rates
 
@@ -69,7 +68,7 @@ def seconds_of(trial: Trial) -> list[Second]:
 def _second(at: int, windows: Sequence[Window], covered: float) -> Second:
     histogram = Histogram.merged(window.histogram for window in windows)
     whole = covered >= _TOO_SHORT_S
-    p50, p95, p99 = percentiles_ms(histogram, (50, 95, 99))
+    p50, p95, p99 = histogram.percentiles_ms((50, 95, 99))
     return Second(
         at=at,
         users=max((window.users for window in windows), default=math.nan),

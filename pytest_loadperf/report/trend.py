@@ -19,7 +19,6 @@ from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
 from pytest_loadperf.records import Acceptance, Change, LoadRecord, RunRecord, Status
 from pytest_loadperf.report.comparable import of_load, until, why_apart
-from pytest_loadperf.report.numbers import summary_percentiles_ms
 from pytest_loadperf.report.outcome import in_words, worst
 
 METRICS = ("p50", "p95", "p99", "failure_rate", "rps")
@@ -182,7 +181,7 @@ def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
     verdicts = list(verdicts_on(run, load))
     summary = measured(load, endpoint=endpoint)
     slower = slowdown(load, newest[1])
-    p50, p95, p99 = (value * slower for value in summary_percentiles_ms(summary, (50, 95, 99)))
+    p50, p95, p99 = (value * slower for value in summary.percentiles_ms((50, 95, 99)))
     return Point(
         run=run,
         load=load,
