@@ -109,7 +109,8 @@ function filter() {
   field.closest("[hidden]").hidden = false;
   const told = document.querySelector("#filtered");
   const parts = [...document.querySelectorAll("[data-filter]")];
-  field.addEventListener("input", () => {
+
+  function apply() {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     let found = 0;
     for (const part of parts) {
@@ -118,6 +119,14 @@ function filter() {
       found += !part.hidden;
     }
     told.textContent = words.length ? `${found} of ${parts.length} tests, loads and runs` : "";
+  }
+
+  field.addEventListener("input", apply);
+  document.addEventListener("click", event => {
+    const link = event.target.closest?.('a[href^="#"]');
+    if (!link || !document.getElementById(link.getAttribute("href").slice(1))?.closest("[hidden]")) return;
+    field.value = ""; // else the link would lead nowhere
+    apply();
   });
 }
 

@@ -19,6 +19,18 @@ os.environ.pop("PYTHONUNBUFFERED", None)  # where it is set, no test would miss 
 ANSWERING = Path(__file__).with_name("answering.py")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests (`-n 2 --dist loadgroup`), those of a file stay together, as do all with an engine.
+
+    Tests with an engine look at what others leave there.
+    """
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "engine" if item.get_closest_marker("docker") else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The base address of a running `answering.py`."""

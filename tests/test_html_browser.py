@@ -179,6 +179,17 @@ def test_the_filter_leaves_what_has_all_words(browser: Any, served: Served) -> N
         assert page.locator("#filtered").inner_text() == ""
 
 
+def test_a_link_leads_to_what_the_filter_hides(browser: Any, served: Served) -> None:
+    with opened(browser, served) as page:
+        page.locator("#filter").fill("test_red broken")
+        link = page.locator("article.bad a[href^='#']").first
+        load = page.locator(link.get_attribute("href"))
+        assert not load.is_visible()
+        link.click()
+        assert load.is_visible()
+        assert page.locator("#filter").input_value() == ""
+
+
 @pytest.mark.parametrize(("scheme", "ground"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(23, 25, 27)")])
 def test_it_is_light_or_dark_as_the_reader_likes_and_accessible(
     browser: Any, served: Served, scheme: str, ground: str

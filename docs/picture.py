@@ -1,0 +1,97 @@
+"""The README's picture: `python docs/picture.py` runs the example's load tests for every commit of a small project.
+
+The project is the example in a repository of its own, on this machine as local processes. Of its commits one makes the
+service slower and is accepted, one runs on another machine, some run beside other work, and the last one is a mistake
+that the tests find. It takes ten minutes and leaves `docs/report.png`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SHORTER = {'duration="3s"': 'duration="1s"', 'duration="12s"': 'duration="5s"'}
+SCORE = 'score = analyzer.polarity_scores(requested_text())["compound"]'
+TWICE = 'score = (analyzer.polarity_scores(text := requested_text()), analyzer.polarity_scores(text.lower()))[0]["compound"]'
+ANEW = 'score = SentimentIntensityAnalyzer().polarity_scores(requested_text())["compound"]'
+WORK = ("Name the labels in one place", "Log the status as a number", "Say which texts are too long", "Sort the imports")
+LEVEL, ELSEWHERE, BESIDE_OTHER_WORK, RUNS = 18, {9}, {6, 25}, 33
+
+
+def main() -> None:
+    """Make the history and the picture of its last report."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "sentiment"
+        shutil.copytree(ROOT / "example_service", project, ignore=shutil.ignore_patterns("__pycache__", ".loadperf"))
+        tests = project / "test_sentiment_perf.py"
+        for longer, shorter in SHORTER.items():
+            tests.write_text(tests.read_text().replace(longer, shorter))
+        (project / ".gitignore").write_text(".loadperf\n__pycache__\n")
+        _git(project, "init", "--quiet", "--initial-branch=main")
+        for number in range(RUNS):
+            _run(project, number)
+        take(project / ".loadperf" / "report.html", ROOT / "docs" / "report.png")
+
+
+def _run(project: Path, number: int) -> None:
+    subject = WORK[number % len(WORK)]
+    if number == LEVEL:
+        subject = "Read texts without regard to case"
+        _change(project, SCORE, TWICE)
+    if number == RUNS - 1:
+        subject = "A fresh analyzer for each request"
+        _change(project, TWICE, ANEW)
+    _git(project, "add", ".")
+    _git(project, "commit", "--quiet", "--allow-empty", f"--message={subject}")
+    elsewhere = {"LOADPERF_RUNNER": "spare"} if number in ELSEWHERE else {}
+    with _other_work(number in BESIDE_OTHER_WORK):
+        _call(project, [sys.executable, "-m", "pytest", "-q", "--loadperf", "--loadperf-backend=process"], elsewhere)
+    if number == LEVEL:
+        command = Path(sys.executable).with_name("pytest-loadperf")
+        _call(project, [str(command), "accept", "--reason=case no longer matters"], {})
+
+
+def _change(project: Path, before: str, after: str) -> None:
+    code = project / "sentiment.py"
+    text = code.read_text()
+    if before not in text:
+        raise SystemExit(f"{code.name} of the example no longer holds {before!r}, which this script changes")
+    code.write_text(text.replace(before, after))
+
+
+def _git(project: Path, *words: str) -> None:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    subprocess.run(["git", *who, *words], cwd=project, check=True)
+
+
+def _call(project: Path, command: list[str], environ: dict[str, str]) -> None:
+    subprocess.run(command, cwd=project, env={**os.environ, **environ}, check=False)  # the last run is to fail
+
+
+@contextmanager
+def _other_work(wanted: bool) -> Iterator[None]:
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * wanted)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def take(page: Path, picture: Path) -> None:
+    """The first screen of a page as Chromium shows it."""
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1.5")
+    size = "--window-size=1180,1500"
+    subprocess.run(["chromium", *flags, size, f"--screenshot={picture}", page.as_uri()], check=True)
+
+
+if __name__ == "__main__":
+    main()
