@@ -23,6 +23,8 @@ def to_plain(value: Any) -> Any:
     """
     if type(value) in (int, str):  # most of what there is: a generator holds its users up for as long as this takes
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no NaN; `from_plain` gives it back for a float
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {}
         for field in dataclasses.fields(value):
@@ -34,8 +36,6 @@ def to_plain(value: Any) -> Any:
         return {str(key): to_plain(content) for key, content in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [to_plain(content) for content in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None  # JSON has no NaN; `from_plain` gives it back where a float is expected
     if hasattr(value, "to_text"):
         return value.to_text()
     return value

@@ -122,11 +122,21 @@ class Summary:
 
         Infinite above where too few requests were sent to tell, NaN without any.
         """
-        if (known := self._known(percent)) is not None:
-            return known.low_ms, known.high_ms
-        low, high = interval.shares(percent, self.requests, self.effects)
-        reached = math.inf if math.isinf(high) and self.requests else self.percentile_ms(min(high, 1.0) * 100)
-        return self.percentile_ms(max(low * 100, 1e-9)), reached
+        return self.intervals_ms([percent])[0]
+
+    def intervals_ms(self, percents: Sequence[float]) -> list[tuple[float, float]]:
+        """The intervals of several percentiles, in one walk through the histogram."""
+        known = [self._known(percent) for percent in percents]
+        if None not in known:
+            return [(each.low_ms, each.high_ms) for each in known if each is not None]
+        shares = [interval.shares(percent, self.requests, self.effects) for percent in percents]
+        bounds = [(max(low * 100, 1e-9), min(high, 1.0) * 100) for low, high in shares]
+        walk = sorted({bound for pair in bounds for bound in pair})
+        found = dict(zip(walk, self.percentiles_ms(walk), strict=True))
+        return [
+            (found[low], math.inf if math.isinf(share) and self.requests else found[high])
+            for (low, high), (_, share) in zip(bounds, shares, strict=True)
+        ]
 
     def _known(self, percent: float) -> Percentile | None:
         return self.percentiles.get(interval.NAMES.get(percent, ""))

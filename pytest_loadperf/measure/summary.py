@@ -37,11 +37,13 @@ def with_effects(summary: Summary, windows: Sequence[Window], began_s: float) ->
 
 def _sure(summary: Summary) -> Summary:
     """The summary with its usual percentiles: a long history is read for these, and none of its histograms is."""
-    found = {
-        name: Percentile(summary.percentile_ms(percent), *summary.interval_ms(percent))
-        for percent, name in interval.NAMES.items()
-    }
-    return replace(summary, percentiles=found)
+    return replace(summary, percentiles=usual_percentiles(summary))
+
+
+def usual_percentiles(summary: Summary) -> dict[str, Percentile]:
+    """The percentiles that are told of everything, each with its interval, by name: '95', '99.9'."""
+    found = zip(summary.percentiles_ms(interval.PERCENTS), summary.intervals_ms(interval.PERCENTS), strict=True)
+    return {name: Percentile(ms, *bounds) for name, (ms, bounds) in zip(interval.NAMES.values(), found, strict=True)}
 
 
 def _effects(windows: Sequence[Window], began_s: float, duration_s: float) -> dict[str, float]:
