@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from base64 import b64encode
 from collections.abc import Container, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from markupsafe import Markup, escape
 from pytest_loadperf import quantity
 from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.records import RunRecord
+from pytest_loadperf.report.files import write_whole
 from pytest_loadperf.report.outcome import in_words
 from pytest_loadperf.report.page import page_of
 from pytest_loadperf.report.text import shorten, visible, web_address
@@ -41,14 +40,9 @@ def render(run: RunRecord, history: Sequence[RunRecord], shown: Container[str] |
 def write(run: RunRecord, history: Sequence[RunRecord], path: Path, shown: Container[str] | None = None) -> Path:
     """Render the report into a file, whole or not at all; LoadperfError if that can't be."""
     text = render(run, history, shown)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise LoadperfError(
             f"the report could not be written to {path}: {error.strerror}; make it writable, or give another path"
         ) from error
