@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
-import math
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pytest_loadperf import options
 from pytest_loadperf.errors import GeneratorError, LoadperfError
@@ -19,13 +17,13 @@ from pytest_loadperf.history.accept import acceptance
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.history.selection import Selection, chosen
 from pytest_loadperf.history.store import Store, open_store
+from pytest_loadperf.judge.soundness import verdicts_on
 from pytest_loadperf.measure.summary import measured
-from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import moment, show_ms, show_per_second, show_rate_percent, show_time
-from pytest_loadperf.records import LoadRecord, RunRecord
+from pytest_loadperf.records import RunRecord
+from pytest_loadperf.report.outcome import worst
 
 _USAGE = 4  # as pytest exits
-_WORST_FIRST = ("broken", "regressed", "inconclusive", "no_baseline", "ok", "improved")
 _HEAD = ("time", "run", "commit", "branch", "load", "requests", "failed", "p50", "p95", "rps", "verdict")
 _RIGHT = {"requests", "failed", "p50", "p95", "rps"}
 
@@ -142,7 +140,9 @@ def _none(store: Store) -> str:
 def _listed(store: Store, as_json: bool) -> str:
     records = _records(store)
     if as_json:
-        return json.dumps([_plain_run(record) for record in records], indent=2)
+        from pytest_loadperf.report.document import listed
+
+        return listed(records)
     if not records:
         return _none(store)
     return _table([_HEAD, *(line for record in records for line in _lines(record))])
@@ -189,7 +189,7 @@ def _lines(record: RunRecord) -> Iterator[Sequence[str]]:
     sha = commit.sha[:7] + ("+" if commit.dirty else "") if commit else "-"
     run = (show_time(record.started_at), record.id, sha, (commit and commit.branch) or "-")
     for load in record.loads:
-        summary = _summary(load)
+        summary = measured(load)
         yield (
             *run,
             load.name,
@@ -198,37 +198,10 @@ def _lines(record: RunRecord) -> Iterator[Sequence[str]]:
             show_ms(summary.p50_ms),
             show_ms(summary.p95_ms),
             show_per_second(summary.rps),
-            _worst(record, load) or "-",
+            worst(verdicts_on(record, load)) or "-",
         )
     if not record.loads:
         yield (*run, *["-"] * (len(_HEAD) - len(run)))
-
-
-def _plain_run(record: RunRecord) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "started_at": record.started_at,
-        "commit": record.commit.sha if record.commit else None,
-        "branch": record.commit.branch if record.commit else None,
-        "loads": [_plain_load(record, load) for load in record.loads],
-    }
-
-
-def _plain_load(record: RunRecord, load: LoadRecord) -> dict[str, Any]:
-    summary = _summary(load)
-    numbers = {name: getattr(summary, name) for name in ("failure_rate", "p50_ms", "p95_ms", "rps")}
-    known = {name: None if math.isnan(number) else number for name, number in numbers.items()}
-    identity = {"key": load.key, "name": load.name, "requests": summary.requests}
-    return {**identity, **known, "verdict": _worst(record, load)}
-
-
-def _summary(load: LoadRecord) -> Summary:
-    return measured(load)
-
-
-def _worst(record: RunRecord, load: LoadRecord) -> str | None:
-    verdicts = [verdict for test in record.tests for verdict in test.verdicts if verdict.load == load.key]
-    return min((verdict.status for verdict in verdicts), key=_WORST_FIRST.index, default=None)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -23,6 +23,7 @@ _TWINS = (
     ("expect_workers", "how many workers from elsewhere to wait for"),
     ("report", "path of the HTML report"),
     ("summary", "path of the Markdown summary"),
+    ("json", "path of the JSON document"),
     ("csv", "folder for CSV files in Locust's columns"),
 )
 
@@ -61,6 +62,7 @@ def declare(parser: pytest.Parser) -> None:
     )
     add("--loadperf-report", metavar="PATH", help="the HTML report (default: .loadperf/report.html)")
     add("--loadperf-summary", metavar="PATH", help="a Markdown summary (default: $GITHUB_STEP_SUMMARY where set)")
+    add("--loadperf-json", metavar="PATH", help="write the whole run as one JSON document, for other programs")
     add("--loadperf-csv", metavar="DIR", help="write CSV files in Locust's column names, for each stage, into DIR")
     add("--loadperf-scale", metavar="FACTOR", type=_scale, help="shrink every stage: a smoke run, nothing judged")
     add("--loadperf-calibrate", metavar="N", type=_runs, help="run every load N times: how much do its numbers differ?")

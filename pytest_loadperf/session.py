@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -197,24 +197,16 @@ class Session:
                 yield Line(f"NOT SAVED: {error}", "red")
 
     def _report(self, run: RunRecord, history: list[RunRecord]) -> Iterator[Line]:
-        from pytest_loadperf.report import html, locust_csv, markdown
+        from pytest_loadperf.report import document, html, locust_csv, markdown
 
-        if self._settings.csv is not None:
-            try:
-                locust_csv.write(run.loads, self._settings.csv)
-                yield Line(f"csv     {self._settings.csv}")
-            except LoadperfError as error:
-                yield Line(str(error), "red")
-        if self._settings.summary is not None:
-            try:
-                markdown.append(run, history, self._settings.summary)
-                yield Line(f"summary {self._settings.summary}")
-            except LoadperfError as error:
-                yield Line(str(error), "red")
-        try:
-            yield Line(f"report  {html.write(run, history, self._settings.report)}")
-        except LoadperfError as error:
-            yield Line(str(error), "red")
+        settings = self._settings
+        if settings.csv is not None:
+            yield _written("csv", settings.csv, lambda folder: locust_csv.write(run.loads, folder))
+        if settings.json is not None:
+            yield _written("json", settings.json, lambda path: document.write(run, path))
+        if settings.summary is not None:
+            yield _written("summary", settings.summary, lambda path: markdown.append(run, history, path))
+        yield _written("report", settings.report, lambda path: html.write(run, history, path))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The faults or the summary."""
@@ -224,3 +216,12 @@ class Session:
             terminalreporter.section("loadperf")
             for line in self._told:
                 terminalreporter.write_line(line.text, **({line.color: True} if line.color else {}))
+
+
+def _written(what: str, place: Path, write: Callable[[Path], object]) -> Line:
+    """Write it, and say where it is, or why it is not."""
+    try:
+        write(place)
+    except LoadperfError as error:
+        return Line(str(error), "red")
+    return Line(f"{what:<7} {place}")

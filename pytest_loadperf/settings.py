@@ -36,6 +36,7 @@ class LoadperfConfig:
     fail_on: tuple[str, ...] = ()  # verdicts that would pass otherwise
     report: Path = Path(".loadperf/report.html")  # absolute, once read
     summary: Path | None = None
+    json: Path | None = None
     csv: Path | None = None
     scale: float | None = None
     calibrate: int | None = None  # how often every load is run
@@ -68,7 +69,7 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
     def given(name: str) -> Any:
         return config.getoption(f"loadperf_{name}") or config.getini(f"loadperf_{name}") or None
 
-    csv = given("csv")
+    json, csv = given("json"), given("csv")
     summary = given("summary") or environ.get("GITHUB_STEP_SUMMARY") or None
 
     def parsed(name: str, parse: Callable[[str], T]) -> T | None:
@@ -98,6 +99,7 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         fail_on=parsed("fail_on", options.fail_on) or (),
         report=config.rootpath / (given("report") or ".loadperf/report.html"),
         summary=config.rootpath / summary if summary else None,
+        json=config.rootpath / json if json else None,
         csv=config.rootpath / csv if csv else None,
         scale=config.getoption("loadperf_scale"),
         calibrate=calibrate,

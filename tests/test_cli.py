@@ -16,6 +16,7 @@ from pytest_loadperf.measure.summary import summarise
 from pytest_loadperf.model import StageRecord
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import Commit, LoadRecord, RunRecord
+from pytest_loadperf.report.document import document
 
 Captured = pytest.CaptureFixture[str]
 
@@ -69,21 +70,12 @@ def test_history_lists_every_run_and_load_the_newest_last(capsys: Captured) -> N
     ]
 
 
-def test_history_as_json_is_for_programs(capsys: Captured) -> None:
-    idle = replace(small(), loads=(replace(load("idle"), trials=()),))
-    keep(small(1), idle)
+def test_history_as_json_is_a_list_of_the_documents_of_runs(capsys: Captured) -> None:
+    keep(small(1), small(0))
     assert main(["history", "--json"]) == 0
-    empty, full = json.loads(capsys.readouterr().out)
-    assert empty["loads"] == [
-        {
-            **{"key": key("idle"), "name": "idle", "requests": 0, "failure_rate": None},
-            **{"p50_ms": None, "p95_ms": None, "rps": None, "verdict": None},
-        }
-    ]
-    assert full["id"] == run(1).id
-    assert (full["started_at"], full["branch"]) == ("2026-09-01T20:00:00+00:00", "main")
-    assert full["loads"][0]["requests"] > 0
-    assert full["loads"][0]["verdict"] == "ok"
+    out = capsys.readouterr().out
+    assert json.loads(out) == [document(small(0)), document(small(1))]
+    assert len(out.splitlines()) == 2
 
 
 def test_history_as_csv_is_a_file_for_each_load(capsys: Captured, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_two(rush_hour):
 
 def test_thresholds_that_hold_are_told_with_what_was_observed(project: Project) -> None:
     project.module("test_it", HOLDS)
-    result = project.run()
+    result = project.run("--loadperf-json", "out/run.json")
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines(
         [
@@ -85,8 +85,11 @@ def test_thresholds_that_hold_are_told_with_what_was_observed(project: Project) 
             r"  ok  rush_hour  p95 < 5s +[\d.]+ ms",
             r"  ok  rush_hour  failure_rate < 1%  0% +\(narrowly: \d+ requests leave up to \d[\d.]*% possible\)",
             r"first run in this history: trends and baselines start with the next one",
+            r"json    .*/out/run\.json",
+            r"report  .*",
         ]
     )
+    assert json.loads((project.path / "out/run.json").read_text())["loads"][0]["verdict"] == "ok"
 
 
 def test_what_does_not_hold_fails_the_test_in_its_call_phase_with_all_that_broke(project: Project) -> None:

@@ -109,9 +109,11 @@ def test_a_broken_threshold_is_told_by_the_controller(project: Project) -> None:
         'rush_hour = load(Shopper, Stage("rush", users=2, duration="1s"))\n'
         '@pytest.mark.loadperf("p95 < 1ms")\ndef test_rush(rush_hour): pass\n',
     )
-    result = project.run("-n2")
+    result = project.run("-n2", "--loadperf-json", "run.json")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*BROKEN  rush_hour  p95 < 1ms*", "FAILED test_it.py::test_rush - broken threshold*"])
+    told = json.loads((project.path / "run.json").read_text())
+    assert [(test["outcome"], test["verdicts"][0]["status"]) for test in told["tests"]] == [("failed", "broken")]
 
 
 def test_a_running_load_tells_how_it_goes(project: Project) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_loadperf.records import RunRecord, Status, TestRecord, Verdict
@@ -23,7 +23,7 @@ def in_words(status: Status) -> str:
     return f"{_SIGNS[status]} {status.replace('_', ' ')}"
 
 
-def worst(verdicts: Sequence[Verdict]) -> Status | None:
+def worst(verdicts: Iterable[Verdict]) -> Status | None:
     """The gravest status among the verdicts; None if there is none."""
     return min((verdict.status for verdict in verdicts), key=list(_SIGNS).index, default=None)
 
