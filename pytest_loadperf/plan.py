@@ -144,3 +144,4 @@ class Plan:
     scale: float = 1.0  # of a shape: so much of its users, and of its time
     answer_wait_s: float = 10.0  # how long after the last stage an answer is still waited for
     crew: Crew | None = None
+    locust_page: bool = False  # whether Locust's own page is made of it as well

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.launch import launched
-from pytest_loadperf.generator.protocol import Began, End, Second, StageBegan, Waiting
+from pytest_loadperf.generator.protocol import Began, End, LocustPage, Second, StageBegan, Waiting
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.model import Pulse
 from pytest_loadperf.plan import Plan, Reference, Stage
@@ -56,6 +56,8 @@ class Run:
                     self.collector.add(message.windows)
                     self.users.append(message.users)
                     self.pulses += message.pulses
+                elif isinstance(message, LocustPage):
+                    self.page = message
                 elif isinstance(message, End):
                     self.end = message
 

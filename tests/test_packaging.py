@@ -32,6 +32,7 @@ CHILD = LEAN | {
     "generator/control_user.py",
     "generator/gathering.py",
     "generator/load.py",
+    "generator/locust_page.py",
     "generator/master.py",
     "generator/meter.py",
     "generator/patience.py",

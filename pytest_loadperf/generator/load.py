@@ -10,6 +10,7 @@ from gevent import get_hub
 from gevent.event import Event
 
 from pytest_loadperf.generator.local_workers import LocalWorkers
+from pytest_loadperf.generator.locust_page import Page
 from pytest_loadperf.generator.master import Master
 from pytest_loadperf.generator.patience import PatientLocalRunner
 from pytest_loadperf.generator.prepare import Prepared, Role, prepare
@@ -84,6 +85,7 @@ class Load:
         began = self._began = monotonic()
         self._tell(Began(began))
         self._crew.begin(began)
+        page = Page(self._plan, self._prepared) if self._plan.locust_page else None
         if self._prepared.shape is None:
             run_stages(self._runner, self._plan.stages, began, self._stopping, self._begin_stage)
         else:
@@ -95,6 +97,8 @@ class Load:
         self._crew.finish(0.0 if self._failure else self._plan.answer_wait_s)  # then nobody's answer matters
         self._crew.quit()
         end = self._crew.end(ended - began)
+        if page is not None and self._failure is None:
+            self._tell(page.made())
         return replace(end, faults=(*self._faults, *_faults(end)))
 
     def _begin_stage(self, name: str, at: float, stage: Stage | None) -> None:

@@ -68,6 +68,14 @@ class Second:
 
 
 @dataclass(frozen=True)
+class LocustPage:
+    """Locust's own page about the load, or why there is none."""
+
+    html: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True)
 class End:
     """The load is over; the counts are compared with Locust's own."""
 
@@ -104,7 +112,7 @@ class Failed:
         return cls("error", "".join(traceback.format_exception(error)).rstrip())
 
 
-Message = Plan | Join | Waiting | Began | StageBegan | Finishing | Second | End | Failed
+Message = Plan | Join | Waiting | Began | StageBegan | Finishing | Second | LocustPage | End | Failed
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
