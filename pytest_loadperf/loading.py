@@ -23,6 +23,7 @@ from pytest_loadperf.loadspec import LoadSpec, ask
 from pytest_loadperf.measuring import Measuring
 from pytest_loadperf.quiet import Quiet, host_lock
 from pytest_loadperf.records import LoadRecord, Verdict
+from pytest_loadperf.report.locust_page import LocustPages
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.service.choose import start, start_both
@@ -46,6 +47,7 @@ class Outbox:
     loads: list[LoadRecord] = field(default_factory=list)
     used: list[str] = field(default_factory=list)  # keys of the loads that the test used
     verdicts: list[Verdict] = field(default_factory=list)
+    page_faults: list[str] = field(default_factory=list)  # why a page of Locust's own is missing
 
     def take(self) -> dict[str, Any]:
         """Everything in it as plain data; it is empty afterwards."""
@@ -68,6 +70,7 @@ class Loading:
         self._services: dict[str, RunningService] = {}  # by the key of the load that went there
         self.secrets: set[str] = set()
         self.outbox = Outbox()
+        self._pages = LocustPages(settings.locust_report, self.outbox.page_faults.append)
         self.results: dict[str, list[LoadResult]] = {}  # of loadperf() calls, by test
 
     @contextmanager
@@ -121,6 +124,7 @@ class Loading:
             spec = replace(spec, trials=self._settings.calibrate)
         crew = self._settings.crew(spec.workers)
         plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale, crew)
+        plan = replace(plan, locust_page=self._settings.locust_report is not None)
         with self._alone():
             shape = plan.shape.name if plan.shape else ""
             pairs = self._settings.pairs if counterpart else None
@@ -131,7 +135,7 @@ class Loading:
             if control is not None:
                 fingerprint = {**fingerprint, "control": str(control)}
             blank = LoadRecord(self._unused(key), name, service.record, (), fingerprint)
-            measuring = Measuring(spec, plan, service, self._progress, control)
+            measuring = Measuring(spec, plan, service, self._progress, self._pages, control)
             if counterpart is not None:
                 settings = self._settings
                 asked = () if settings.unjudged else demands

@@ -20,6 +20,7 @@ from pytest_loadperf.loadspec import LoadSpec
 from pytest_loadperf.model import Trial
 from pytest_loadperf.plan import Plan
 from pytest_loadperf.records import LoadRecord, Verdict
+from pytest_loadperf.report.locust_page import LocustPages
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.service.running import Counterpart, RunningService, asleep, named
 from pytest_loadperf.trial import TrialRun
@@ -32,12 +33,19 @@ class Measuring:
     """One load, on a machine that is its own by now."""
 
     def __init__(
-        self, spec: LoadSpec, plan: Plan, service: RunningService, progress: Progress, control: Control | None = None
+        self,
+        spec: LoadSpec,
+        plan: Plan,
+        service: RunningService,
+        progress: Progress,
+        pages: LocustPages,
+        control: Control | None = None,
     ) -> None:
         self._spec = spec
         self._plan = plan
         self._service = service
         self._progress = progress
+        self._pages = pages
         self._control = control
 
     def trials(self, record: LoadRecord) -> LoadRecord:
@@ -75,7 +83,8 @@ class Measuring:
         last = max(_place(self._plan, threshold.metric.stage) for threshold in suspects)
         shorter = replace(self._plan, stages=self._plan.stages[: last + 1])
         blank = replace(record, name=f"{record.name} again", trials=())
-        again = Measuring(self._spec, shorter, self._service, self._progress, self._control).trials(blank)
+        measuring = Measuring(self._spec, shorter, self._service, self._progress, self._pages, self._control)
+        again = measuring.trials(blank)
         return replace(
             record,
             again=tuple(map(_bare, again.trials)),
@@ -142,7 +151,10 @@ class Measuring:
     def _trial(self, title: str, plan: Plan, service: RunningService) -> tuple[Trial, TrialRun]:
         with self._progress.load(title) as watcher:
             run = TrialRun(plan, service, watcher, abort_check(self._spec.abort))
-            return run.run(), run
+            trial = run.run()
+        if run.locust_page is not None:
+            self._pages.keep(title, run.locust_page)
+        return trial, run
 
 
 def _start_anew(service: RunningService) -> None:

@@ -25,6 +25,7 @@ _TWINS = (
     ("summary", "path of the Markdown summary"),
     ("json", "path of the JSON document"),
     ("csv", "folder for CSV files in Locust's columns"),
+    ("locust_report", "folder for the HTML page that Locust itself makes of each trial"),
 )
 
 
@@ -64,6 +65,7 @@ def declare(parser: pytest.Parser) -> None:
     add("--loadperf-summary", metavar="PATH", help="a Markdown summary (default: $GITHUB_STEP_SUMMARY where set)")
     add("--loadperf-json", metavar="PATH", help="write the whole run as one JSON document, for other programs")
     add("--loadperf-csv", metavar="DIR", help="write CSV files in Locust's column names, for each stage, into DIR")
+    add("--loadperf-locust-report", metavar="DIR", help="keep Locust's own HTML page of each trial in DIR")
     add("--loadperf-scale", metavar="FACTOR", type=_scale, help="shrink every stage: a smoke run, nothing judged")
     add("--loadperf-calibrate", metavar="N", type=_runs, help="run every load N times: how much do its numbers differ?")
     add("--loadperf-workers", metavar="N", type=count, help="run the users in so many processes of this machine")

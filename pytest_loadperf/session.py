@@ -102,6 +102,7 @@ class Session:
         self._loads: list[LoadRecord] = []
         self._tests: dict[str, _Test] = {}
         self._faults: list[str] = []
+        self._page_faults: list[str] = []
         self._told: list[Line] = []
         self._interrupted = False
 
@@ -116,6 +117,7 @@ class Session:
             self._loads = [load for load in self._loads if not load.key.startswith(f"{nodeid}::")]
             self._tests.pop(nodeid, None)
             return
+        self._page_faults += carried.get("page_faults", [])
         self._loads += [from_plain(LoadRecord, plain) for plain in carried.get("loads", [])]
         self._tests.setdefault(nodeid, _Test(nodeid)).add(report, carried)
 
@@ -204,9 +206,17 @@ class Session:
             yield _written("csv", settings.csv, lambda folder: locust_csv.write(run.loads, folder))
         if settings.json is not None:
             yield _written("json", settings.json, lambda path: document.write(run, path))
+        yield from self._locust_report()
         if settings.summary is not None:
             yield _written("summary", settings.summary, lambda path: markdown.append(run, history, path))
         yield _written("report", settings.report, lambda path: html.write(run, history, path))
+
+    def _locust_report(self) -> Iterator[Line]:
+        """Where Locust's own pages are; each was written when its trial was over."""
+        if self._page_faults:
+            yield from (Line(fault, "red") for fault in dict.fromkeys(self._page_faults))
+        elif self._settings.locust_report is not None and self._loads:
+            yield Line(f"locust  {self._settings.locust_report}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The faults or the summary."""

@@ -38,6 +38,7 @@ class LoadperfConfig:
     summary: Path | None = None
     json: Path | None = None
     csv: Path | None = None
+    locust_report: Path | None = None
     scale: float | None = None
     calibrate: int | None = None  # how often every load is run
     keep_service: bool = False
@@ -69,8 +70,9 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
     def given(name: str) -> Any:
         return config.getoption(f"loadperf_{name}") or config.getini(f"loadperf_{name}") or None
 
-    json, csv = given("json"), given("csv")
-    summary = given("summary") or environ.get("GITHUB_STEP_SUMMARY") or None
+    def path(name: str, otherwise: str | None = None) -> Path | None:
+        text = given(name) or otherwise
+        return config.rootpath / text if text else None
 
     def parsed(name: str, parse: Callable[[str], T]) -> T | None:
         value = given(name)
@@ -98,9 +100,10 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         control_s=parsed("control", options.control),
         fail_on=parsed("fail_on", options.fail_on) or (),
         report=config.rootpath / (given("report") or ".loadperf/report.html"),
-        summary=config.rootpath / summary if summary else None,
-        json=config.rootpath / json if json else None,
-        csv=config.rootpath / csv if csv else None,
+        summary=path("summary", environ.get("GITHUB_STEP_SUMMARY")),
+        json=path("json"),
+        csv=path("csv"),
+        locust_report=path("locust_report"),
         scale=config.getoption("loadperf_scale"),
         calibrate=calibrate,
         keep_service=config.getoption("loadperf_keep_service"),

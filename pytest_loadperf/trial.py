@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import Generator, launched
-from pytest_loadperf.generator.protocol import Began, End, Finishing, Second, StageBegan, Waiting
+from pytest_loadperf.generator.protocol import Began, End, Finishing, LocustPage, Second, StageBegan, Waiting
 from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.measure.selfcheck import clipped, most_users, self_check
 from pytest_loadperf.measure.summary import summarise
@@ -52,6 +52,7 @@ class TrialRun:
         self._finishing = False  # then there is nothing left to stop
         self.aborted: str | None = None
         self.faults: tuple[str, ...] = ()
+        self.locust_page: LocustPage | None = None  # where the plan asks for it
 
     def run(self) -> Trial:
         """The whole trial; raises what went wrong in the generator or with the service."""
@@ -68,6 +69,8 @@ class TrialRun:
                     self._finishing = True
                 elif isinstance(message, Second):
                     self._take(message, generator)
+                elif isinstance(message, LocustPage):
+                    self.locust_page = message
                 elif isinstance(message, End):
                     end = message
             windows = self._collector.windows()
