@@ -20,6 +20,7 @@ from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.loadspec import LoadSpec, ask
+from pytest_loadperf.measure.summary import together
 from pytest_loadperf.measuring import Measuring
 from pytest_loadperf.quiet import Quiet, host_lock
 from pytest_loadperf.records import LoadRecord, Verdict
@@ -145,6 +146,7 @@ class Loading:
                 record = measuring.trials(blank)
                 if not self._settings.unjudged:
                     record = measuring.confirmed(record, self._memory, demands)
+        record = together(record)
         self.outbox.loads.append(record)
         self._services[record.key] = service
         return LoadResult.of(record)

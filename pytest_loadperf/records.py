@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.model import Trial
+from pytest_loadperf.model import Percentile, Trial
 from pytest_loadperf.quantity import size_bytes
 
 
@@ -41,6 +41,14 @@ class ServiceRecord:
 
 
 @dataclass(frozen=True)
+class Together:
+    """The usual percentiles of all measured stages and trials together: to reckon them would take all histograms."""
+
+    sum_ms: float  # of the latencies that they are of; other trials, which may take the place of these, have another
+    percentiles: dict[str, Percentile]
+
+
+@dataclass(frozen=True)
 class LoadRecord:
     """One load fixture's run: what was asked for, what was measured."""
 
@@ -56,6 +64,7 @@ class LoadRecord:
     again_control_ms: float = float("nan")
     against: tuple[Trial, ...] = ()  # side by side: the baseline's half of each pair, whose other one is in `trials`
     against_name: str = ""  # "git:main (ab12cd3)", or an image
+    together: dict[str, Together] = field(default_factory=dict)  # by endpoint, "" for all, where that is several stages
 
     @property
     def against_short(self) -> str:

@@ -34,6 +34,7 @@ from pytest_loadperf.records import (
     RunRecord,
     ServiceRecord,
     TestRecord,
+    Together,
     Verdict,
 )
 
@@ -52,6 +53,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     dict[str, float]: st.dictionaries(TEXTS, NUMBERS, max_size=2),
     dict[str, int]: st.dictionaries(TEXTS, COUNTS, max_size=2),
     dict[str, Percentile]: st.dictionaries(TEXTS, st.builds(Percentile, NUMBERS, NUMBERS, NUMBERS), max_size=2),
+    dict[str, Together]: st.dictionaries(TEXTS, st.builds(Together, NUMBERS, st.just({})), max_size=2),
     Histogram: st.dictionaries(st.integers(0, 40_000), st.integers(1, 10**9), max_size=4).map(Histogram),
     Stage: st.builds(Stage, TEXTS, users=st.integers(1, 10**6), duration=st.just("9s"), measured=st.booleans()),
 }

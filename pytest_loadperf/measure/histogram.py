@@ -37,16 +37,17 @@ def middle_us(bucket: int) -> float:
 class Histogram:
     """How many latencies fell into each bucket.
 
-    One that was kept is a text until somebody asks for its counts: a long history holds tens of thousands, and what is
-    asked of most of them stands in their records as numbers.
+    One that was kept is a text until somebody asks for its counts, and one that was merged the parts that it was merged
+    of: a long history holds tens of thousands, and what is asked of most of them stands in their records as numbers.
     """
 
-    __slots__ = ("_counts", "_text")
+    __slots__ = ("_counts", "_parts", "_text")
     __hash__ = None  # type: ignore[assignment] # it grows
 
     def __init__(self, counts: Mapping[int, int] | None = None) -> None:
         self._counts = dict(counts or {})
         self._text = ""
+        self._parts: tuple[Histogram, ...] = ()
 
     @classmethod
     def of_text(cls, text: str) -> Histogram:
@@ -61,9 +62,9 @@ class Histogram:
         """Each bucket, as its distance from the one before, with its count where that is not one: '1203 4*17'."""
         if self._text:
             return self._text
-        parts, last = [], 0
-        for bucket in sorted(self._counts):
-            count = self._counts[bucket]
+        parts, last, counts = [], 0, self.counts
+        for bucket in sorted(counts):
+            count = counts[bucket]
             parts.append(str(bucket - last) if count == 1 else f"{bucket - last}*{count}")
             last = bucket
         return " ".join(parts)
@@ -73,6 +74,10 @@ class Histogram:
         """How many are in each bucket that has any."""
         if self._text:
             self._counts, self._text = _counts(self._text), ""
+        if self._parts:
+            parts, self._parts = self._parts, ()
+            for part in parts:
+                self.merge(part)
         return self._counts
 
     def __eq__(self, other: object) -> bool:
@@ -99,10 +104,9 @@ class Histogram:
 
     @classmethod
     def merged(cls, histograms: Iterable[Histogram]) -> Histogram:
-        """One histogram with the counts of all."""
+        """One histogram with the counts of all, which must not grow any more."""
         whole = cls()
-        for histogram in histograms:
-            whole.merge(histogram)
+        whole._parts = tuple(histograms)
         return whole
 
     @property

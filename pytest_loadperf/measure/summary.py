@@ -11,7 +11,7 @@ from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import ArrivalRecord, Percentile, StageRecord, Summary, Window
 from pytest_loadperf.plan import Stage
-from pytest_loadperf.records import LoadRecord
+from pytest_loadperf.records import LoadRecord, Together
 
 
 def summarise(windows: Iterable[Window], duration_s: float) -> Summary:
@@ -128,7 +128,26 @@ def summary_of(load: LoadRecord, stage: str | None = None) -> Summary | None:
     records = stages_of(load, stage)
     if not records:
         return None
-    return merge((record.summary for record in records), sum(record.summary.duration_s for record in records))
+    whole = merge((record.summary for record in records), sum(record.summary.duration_s for record in records))
+    endpoints = {name: _known(endpoint, load, stage, name) for name, endpoint in whole.endpoints.items()}
+    return replace(_known(whole, load, stage), endpoints=endpoints)
+
+
+def together(load: LoadRecord) -> LoadRecord:
+    """The load with the usual percentiles of its measured stages together, where they are several."""
+    whole = summary_of(load)
+    if whole is None or len(stages_of(load)) == 1:
+        return load
+    each = {"": whole, **whole.endpoints}
+    return replace(load, together={name: Together(part.sum_ms, usual_percentiles(part)) for name, part in each.items()})
+
+
+def _known(summary: Summary, load: LoadRecord, stage: str | None, endpoint: str | None = None) -> Summary:
+    """The summary, with the percentiles that the record has of it."""
+    found = load.together.get(endpoint or "")
+    if stage is not None or found is None or found.sum_ms != summary.sum_ms:
+        return summary
+    return replace(summary, percentiles=found.percentiles)
 
 
 def measured(load: LoadRecord, stage: str | None = None, endpoint: str | None = None) -> Summary:
@@ -138,10 +157,11 @@ def measured(load: LoadRecord, stage: str | None = None, endpoint: str | None = 
     """
     records = stages_of(load, stage)
     parts = [record.summary if endpoint is None else endpoint_of(record.summary, endpoint) for record in records]
-    return merge(
+    whole = merge(
         (replace(part, endpoints={}) for part in parts if part is not None),
         sum(record.summary.duration_s for record in records),
     )
+    return _known(whole, load, stage, endpoint)
 
 
 def cpu_percent_of(stages: Iterable[StageRecord]) -> float:
