@@ -102,13 +102,17 @@ class TestLoads:
 
     @pytest.mark.parametrize(
         ("kind", "words"),
-        [("compose", "Compose service"), ("process", "local process"), ("url", "running service")],
+        [
+            ("compose", "Compose service example_service, with no limits"),
+            ("process", "local process example_service"),
+            ("url", "running service example_service"),
+        ],
     )
     def test_name_every_kind_of_service(self, kind: str, words: str) -> None:
         load = records.load()
         service = replace(load.service, kind=kind, digest=None, limits={}, started_in_s=None)  # type: ignore[arg-type]
         text = page(records.run(0, [replace(load, service=service)])).text
-        assert f"Loaded: {words} example_service." in text
+        assert f"Loaded: {words}." in text
 
     def test_say_that_another_backend_was_used_than_asked_for(self) -> None:
         load = records.load()
@@ -157,6 +161,14 @@ class TestLoads:
         unseen = tuple(replace(stage, cpu_percent=math.nan, memory_bytes=0) for stage in trial.stages)
         text = page(records.run(0, [records.load("rush_hour", replace(trial, stages=unseen))])).text
         assert re.search(r"rush 60 at 20/s 15s [^–]* ms – – peak", text)
+
+    def test_digest_and_limits_are_told_as_they_can_be_read(self) -> None:
+        load = records.load()
+        service = replace(
+            load.service, limits={"memory": "134217728", "replicas": "2"}, digest="example.org/a@sha256:9b2"
+        )
+        text = page(records.run(0, [replace(load, service=service)])).text
+        assert "(sha256:9b2), limited to memory 128 MiB, replicas 2;" in text
 
     def test_an_accepted_change_is_told_with_its_reason(self) -> None:
         load = records.load()
@@ -247,6 +259,7 @@ class TestProvenance:
         for words in (
             "Run 20260905T080000Z-000008",
             "Branch main",
+            "Image: example_service sha256:9b2c1f0d6a7e4853b1c2d3e4f5061728394a5b6c7d8e9f00112233445566778899",
             "Machine: runner ci-large",
             "Version: locust 2.47.0",
             "Fingerprint of rush_hour",

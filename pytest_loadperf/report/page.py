@@ -145,6 +145,14 @@ class LoadPart:
         return doubts(self.record)
 
     @property
+    def limits(self) -> dict[str, str]:
+        """What the service was limited to, memory in a unit that can be read."""
+        service, limits = self.record.service, self.record.service.limits
+        if (memory := service.memory_limit_bytes) is None or not limits["memory"].isdecimal():
+            return limits
+        return {**limits, "memory": show_bytes(memory)}
+
+    @property
     def cause(self) -> str:
         """What most likely made it fail, or slower; empty where its data does not tell."""
         return likely_cause(self.record, self.before)
@@ -209,6 +217,12 @@ class Page:
     def variants(self) -> list[Variants]:
         """Parametrised loads, their variants side by side."""
         return variants([(load.anchor, load.result) for load in self.loads])
+
+    @property
+    def images(self) -> list[tuple[str, str]]:
+        """Each service's name with the digest of its image."""
+        services = [load.record.service for load in self.loads]
+        return list(dict.fromkeys((service.name, service.digest) for service in services if service.digest))
 
     @property
     def requests(self) -> int:
