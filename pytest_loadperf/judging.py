@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from pytest_loadperf.settings import LoadperfConfig
 
 FAULTS = "loadperf_faults"  # in a worker's output
 _LONGEST_MESSAGE = 2000
-_LONGEST_LOG = 4000
 
 
 class Judging:
@@ -130,6 +128,7 @@ class Judging:
             result.verdicts.extend(own)
             item.user_properties.extend(properties(result.record, own))
             self._loading.outbox.used.append(result.record.key)
+            self._loading.keep_log(result.record, own)
             verdicts += own
         everything = {name for names, _ in used for name in names}
         verdicts += [_never_judged(item, each) for each in thresholds if each.load not in (None, *everything)]
@@ -190,24 +189,12 @@ class Judging:
         report = yield
         if call.excinfo is not None and isinstance(call.excinfo.value, ThresholdBroken | LoadperfError):
             report.longrepr = _in_words(call.excinfo)
-        log = self._service_log()
         carried = self._loading.outbox.take()
-        if log:
-            carried["service_log"] = log
         if carried or _is_load_test(item):
             if report.failed:
                 carried["message"] = redact(report.longreprtext, self._loading.secrets)[-_LONGEST_MESSAGE:]
             report.loadperf = carried  # type: ignore[attr-defined] # xdist carries it along
         return report
-
-    def _service_log(self) -> str:
-        """Where a threshold has just broken, what the services wrote last."""
-        outbox = self._loading.outbox
-        if not any(verdict.breach for verdict in outbox.verdicts):
-            return ""
-        with suppress(LoadperfError):  # the service is gone, which has been told
-            return redact(self._loading.service_log(outbox.used), self._loading.secrets)[-_LONGEST_LOG:]
-        return ""
 
 
 def _doubts(used: list[tuple[set[str], LoadResult]]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from pytest_loadperf.codec import to_plain
 from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.evidence import log_around
 from pytest_loadperf.fixtures import IS_LOAD
 from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
@@ -23,7 +24,7 @@ from pytest_loadperf.loadspec import LoadSpec, ask
 from pytest_loadperf.measure.summary import together
 from pytest_loadperf.measuring import Measuring
 from pytest_loadperf.quiet import Quiet, host_lock
-from pytest_loadperf.records import LoadRecord, Verdict
+from pytest_loadperf.records import LoadRecord, LogSlice, Verdict
 from pytest_loadperf.report.locust_page import LocustPages
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from pytest_loadperf.control import Control
 
 THRESHOLDS = pytest.StashKey[tuple[Threshold, ...]]()  # of a test's markers
-_LOG_LINES = 40
 _HIDDEN_FROM = 8  # characters; a shorter value of env= ("info", "/shop") is hidden in logs, but not in names
 
 
@@ -49,6 +49,7 @@ class Outbox:
     used: list[str] = field(default_factory=list)  # keys of the loads that the test used
     verdicts: list[Verdict] = field(default_factory=list)
     page_faults: list[str] = field(default_factory=list)  # why a page of Locust's own is missing
+    logs: list[LogSlice] = field(default_factory=list)
 
     def take(self) -> dict[str, Any]:
         """Everything in it as plain data; it is empty afterwards."""
@@ -151,10 +152,11 @@ class Loading:
         self._services[record.key] = service
         return LoadResult.of(record)
 
-    def service_log(self, keys: Iterable[str]) -> str:
-        """What the services of these loads wrote last."""
-        services = dict.fromkeys(self._services[key] for key in keys)
-        return "\n".join(filter(None, (service.log_tail(_LOG_LINES) for service in services)))
+    def keep_log(self, load: LoadRecord, verdicts: Sequence[Verdict]) -> None:
+        """Where a threshold broke on a load, keep what its service wrote then."""
+        broken = next((verdict for verdict in verdicts if verdict.breach), None)
+        if broken and (log := log_around(broken, load, self._services[load.key], self.secrets)):
+            self.outbox.logs.append(log)
 
     def _counterpart(self, service: RunningService, name: str) -> Counterpart | None:
         """What the service is measured beside; UsageFault where that was asked for and can't be."""

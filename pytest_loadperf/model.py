@@ -237,7 +237,7 @@ class GeneratorRecord:
 class Trial:
     """One run of all stages."""
 
-    started_at: str  # ISO 8601, UTC
+    started_at: str  # when the first stage began; ISO 8601, UTC
     stages: tuple[StageRecord, ...]
     generator: GeneratorRecord
     windows: tuple[Window, ...] = ()  # kept apart from the record, in its series file

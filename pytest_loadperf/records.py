@@ -130,6 +130,15 @@ class Commit:
     subject: str = ""
 
 
+@dataclass(frozen=True)
+class LogSlice:
+    """What a service wrote around a breach: bounded, secrets redacted."""
+
+    load: str  # the LoadRecord's key
+    text: str
+    when: str = ""  # which time that is, and what happened then; empty where it is merely what was written last
+
+
 TestOutcome = Literal["passed", "failed", "error", "skipped", "xfailed"]
 
 
@@ -144,7 +153,7 @@ class TestRecord:
     loads: tuple[str, ...] = ()  # keys
     verdicts: tuple[Verdict, ...] = ()
     message: str = ""  # of the failure or error, its last lines, redacted
-    service_log: str = ""  # where a threshold broke, what the services wrote last, redacted
+    service_logs: tuple[LogSlice, ...] = ()  # where a threshold broke: one for each load that it broke on
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judging import FAULTS, Judging
 from pytest_loadperf.loading import Loading
 from pytest_loadperf.quiet import Quiet
-from pytest_loadperf.records import Acceptance, LoadRecord, RunRecord, TestOutcome, TestRecord, Verdict
+from pytest_loadperf.records import Acceptance, LoadRecord, LogSlice, RunRecord, TestOutcome, TestRecord, Verdict
 from pytest_loadperf.report.calibration import calibration_lines
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.report.terminal import Line, summary_lines
@@ -69,13 +69,13 @@ class _Test:
         self.loads: list[str] = []
         self.verdicts: list[Verdict] = []
         self.message = ""
-        self.service_log = ""
+        self.service_logs: list[LogSlice] = []
 
     def add(self, report: pytest.TestReport, carried: dict[str, Any]) -> None:
         """One phase of the test."""
         self.loads += carried.get("used", [])
         self.verdicts += [from_plain(Verdict, plain) for plain in carried.get("verdicts", [])]
-        self.service_log = carried.get("service_log", self.service_log)
+        self.service_logs += [from_plain(LogSlice, plain) for plain in carried.get("logs", [])]
         if report.skipped and hasattr(report, "wasxfail"):
             self.outcome = "xfailed"
         elif report.failed:
@@ -86,8 +86,8 @@ class _Test:
 
     def record(self) -> TestRecord:
         """For the run's record."""
-        loads, verdicts = tuple(self.loads), tuple(self.verdicts)
-        return TestRecord(self.nodeid, self.outcome, loads, verdicts, self.message, self.service_log)
+        loads, verdicts, logs = tuple(self.loads), tuple(self.verdicts), tuple(self.service_logs)
+        return TestRecord(self.nodeid, self.outcome, loads, verdicts, self.message, logs)
 
 
 class Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -56,10 +57,11 @@ class TrialRun:
 
     def run(self) -> Trial:
         """The whole trial; raises what went wrong in the generator or with the service."""
-        started = datetime.now(UTC).isoformat(timespec="seconds")
         with launched(self._plan) as generator, ExitStack() as sampling:
             for message in generator.messages():
                 if isinstance(message, Began):
+                    began_at = time.time() - (time.monotonic() - message.monotonic_s)
+                    self._service.look()
                     self._samples = sampling.enter_context(self._service.sampling(message.monotonic_s))
                 elif isinstance(message, Waiting):
                     self._watcher.waiting(message.text)
@@ -80,7 +82,7 @@ class TrialRun:
                 raise generator.with_last_words(error) from None
         self.faults = end.faults
         return Trial(
-            started_at=started,
+            started_at=datetime.fromtimestamp(began_at, UTC).isoformat(timespec="milliseconds"),
             stages=tuple(self._stage_records(end)),
             generator=_generator_record(end),
             windows=tuple(window for window in windows if window.stage >= 0),
@@ -100,6 +102,7 @@ class TrialRun:
         if second.users:  # the last one comes when they are stopped
             self._watcher.second(second.users, summarise(second.windows, 1.0))
         self._service.check()
+        self._service.look()
         if self.aborted is None and not self._finishing and (why := self._abort(second.at_s, self._collector)):
             self.aborted = why
             generator.stop()

@@ -31,6 +31,7 @@ from pytest_loadperf.records import (
     Change,
     Commit,
     LoadRecord,
+    LogSlice,
     RunRecord,
     ServiceRecord,
     TestRecord,
@@ -94,7 +95,10 @@ VERDICTS = some(
 )
 TESTS = few(
     some(
-        TestRecord, outcome=st.sampled_from(["passed", "failed", "error", "skipped", "xfailed"]), verdicts=few(VERDICTS)
+        TestRecord,
+        outcome=st.sampled_from(["passed", "failed", "error", "skipped", "xfailed"]),
+        verdicts=few(VERDICTS),
+        service_logs=few(some(LogSlice)),
     )
 )
 RUNS = some(

@@ -9,7 +9,7 @@ import records
 from html_page import failing, page
 
 from pytest_loadperf.model import GeneratorRecord, SelfCheck
-from pytest_loadperf.records import Acceptance, RunRecord
+from pytest_loadperf.records import Acceptance, LogSlice, RunRecord
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,14 @@ class TestFirstScreen:
         text = page(replace(run, loads=(limited,)), [*earlier[:6], *failed]).text
         assert re.search(r"Most likely: the service was at its CPU limit in stage rush: [\d.]+% of 10%\.", text)
         assert re.search(r"Failing since 2026-09-04 08:00 UTC \w{7}: in the 3 newest comparable runs\.", text)
+
+    def test_shows_what_the_service_wrote_and_when(self) -> None:
+        run = failing()
+        logs = (LogSlice("a.py::one", "<late>", "at 08:00:01 UTC"), LogSlice("a.py::two", "closed"))
+        text = page(replace(run, tests=(replace(run.tests[2], service_logs=logs),))).text
+        assert "What the service of one wrote at 08:00:01 UTC <late> What the service of two wrote last closed" in text
+        text = page(replace(run, tests=(replace(run.tests[2], service_logs=logs[1:]),))).text
+        assert "What the service wrote last closed" in text
 
     def test_says_why_there_is_nothing_to_compare_with(self, earlier: list[RunRecord]) -> None:
         run = failing()

@@ -129,6 +129,7 @@ def test_limits_are_the_containers(engine: Engine) -> None:
 
 
 def test_replicas_are_containers_with_an_address_each(engine: Engine) -> None:
+    began = time.time()
     with start(spec(replicas=2), say=print) as service:
         hosts = {told(url)["env"]["HOSTNAME"] for url in service.urls}
 
@@ -136,7 +137,28 @@ def test_replicas_are_containers_with_an_address_each(engine: Engine) -> None:
         assert hosts == {container.id[:12] for container in of_this_process(engine)}
         assert service.record.limits == {"replicas": "2"}
         assert re.findall(r"^(loadperf-.*-[12]):$", service.log_tail(), re.MULTILINE)
+
+        logs = service.log_between(began, time.time())
+        assert {name: lines[0].text for name, lines in logs.items()} == {
+            "replica 1": "telling nothing",
+            "replica 2": "telling nothing",
+        }
+        assert all(began < line.at < time.time() for lines in logs.values() for line in lines)
     assert of_this_process(engine) == []
+
+
+def test_of_a_long_log_no_more_is_read_than_is_bounded() -> None:
+    with start(spec(), say=print) as service:
+        began = time.time()
+        for _ in range(20):
+            told(f"{service.url}/{'x' * 60_000}")
+        after = time.time()
+        told(f"{service.url}/last")
+        (whole,) = service.log_between(began, time.time()).values()
+        (last,) = service.log_between(after, time.time()).values()
+    assert len(whole) == 17  # of 60 kB, in a mebibyte
+    assert {len(line.text) for line in whole} == {1000}
+    assert [line.text.split('"')[1] for line in last] == ["GET /last HTTP/1.1"]
 
 
 def test_samples_hold_cpu_and_memory_of_every_replica_from_the_first_second_on() -> None:

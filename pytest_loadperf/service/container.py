@@ -13,7 +13,9 @@ from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.model import Sample
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
+from pytest_loadperf.service.container_log import lines_between
 from pytest_loadperf.service.engine import in_words
+from pytest_loadperf.service.log import LogLine
 from pytest_loadperf.service.running import RunningService, with_log
 from pytest_loadperf.service.sampler import sampled
 from pytest_loadperf.service.stats import StatsMeter
@@ -73,6 +75,18 @@ class ContainerService(RunningService):
     def _log(self, container: Container, lines: int) -> str:
         with in_words(f"reading the log of {container.name}"):
             return redact(container.logs(tail=lines).decode(errors="replace").rstrip(), self.secrets)
+
+    def log_between(self, since: float, until: float) -> dict[str, list[LogLine]]:
+        """What each container wrote between two moments, read as far as is bounded."""
+        return {
+            self._called(container.id): lines_between(container, since, until, self.secrets)
+            for container in self._containers
+        }
+
+    def _called(self, container: str | None) -> str:
+        """Which replica a container is, where there are several: 'replica 2'."""
+        own = [each.id for each in self._containers]
+        return f"replica {own.index(container) + 1}" if len(own) > 1 else ""
 
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Samples of each container, at the engine's beat."""

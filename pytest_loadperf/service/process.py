@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -21,12 +21,12 @@ from pytest_loadperf.model import Sample
 from pytest_loadperf.notice import Notice
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
+from pytest_loadperf.service.log import LogFile, LogLine
 from pytest_loadperf.service.running import RunningService, with_log
 from pytest_loadperf.service.sampler import Reading, sampled
 from pytest_loadperf.service.spec import ProcessSpec
 
 _KEEPER = Path(__file__).with_name("keeper.py")
-_LAST_WORDS = 64 * 1024  # bytes of the log that are looked at
 _END_S = 8.0  # the keeper kills after 5 s
 
 
@@ -38,6 +38,7 @@ class ProcessService(RunningService):
         self.secrets = spec.secrets
         self._spec = spec
         self._log = log
+        self._log_file = LogFile(log)
         self._keepers = keepers
         self._start()
 
@@ -65,7 +66,15 @@ class ProcessService(RunningService):
 
     def log_tail(self, lines: int = 50) -> str:
         """The last lines that the command and its children wrote to their standard output and error."""
-        return _tail(self._log, lines, self.secrets)
+        return self._log_file.tail(lines, self.secrets)
+
+    def look(self) -> None:
+        """Note how long the log is by now."""
+        self._log_file.mark()
+
+    def log_between(self, since: float, until: float) -> dict[str, list[LogLine]]:
+        """What the command and its children wrote, to the second."""
+        return {"": self._log_file.between(since, until, self.secrets)}
 
     def pause(self) -> None:
         """Stop the command and its children, those excepted that have left its process group."""
@@ -171,7 +180,7 @@ def _pid(spec: ProcessSpec, keeper: subprocess.Popen[bytes], log: IO[bytes]) -> 
             f"`{spec.name}` was not started: {rest}: {program}. It was looked for beside {sys.executable}, on PATH "
             f"and, if it has a slash, from {spec.cwd}. Install it, or correct command="
         )
-    raise with_log(ServiceError(f"`{spec.name}` was not started: its keeper died"), _tail(log, 50, spec.secrets))
+    raise with_log(ServiceError(f"`{spec.name}` was not started: its keeper died"), LogFile(log).tail(50, spec.secrets))
 
 
 def _let_live(service: ProcessService, say: Callable[[str], None]) -> None:
@@ -182,13 +191,6 @@ def _let_live(service: ProcessService, say: Callable[[str], None]) -> None:
     keeper.stdin.write(b"k")
     keeper.returncode = 0  # not ours to wait for any more
     say(Notice(f"loadperf: `{service.record.name}` stays up at {service.url}; end it with `kill {keeper.pid}`"))
-
-
-def _tail(log: IO[bytes], lines: int, secrets: Sequence[str]) -> str:
-    # Read by position: the command writes through the same file description, and moving its offset moves the output.
-    size = os.fstat(log.fileno()).st_size
-    text = os.pread(log.fileno(), _LAST_WORDS, max(0, size - _LAST_WORDS)).decode(errors="replace")
-    return redact("\n".join(text.splitlines()[-lines:]), secrets)
 
 
 def _in_words(code: int) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from pytest_loadperf.errors import LoadperfError, ServiceError
 from pytest_loadperf.model import Sample
 from pytest_loadperf.records import ServiceRecord
+from pytest_loadperf.service.log import LogLine
 from pytest_loadperf.service.ready import NotReady, wait_ready
 
 _BREATH_EVERY_S = 5.0
@@ -43,6 +44,13 @@ class RunningService(ABC):
     @abstractmethod
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Adds a Sample per replica and second to the list; `began` is the load's begin by `time.monotonic()`."""
+
+    def look(self) -> None:  # noqa: B027 # of a service elsewhere nothing is seen
+        """See what nobody could be asked for later; a load calls this every second."""
+
+    def log_between(self, since: float, until: float) -> dict[str, list[LogLine]]:  # noqa: ARG002 # the interface's
+        """What each replica wrote between two moments of `time.time()`, by its name, from the beginning, bounded."""
+        return {}
 
     def pause(self) -> None:  # noqa: B027 # where there is nothing to hold, it goes on
         """Let it have no CPU until it is resumed."""
