@@ -153,6 +153,33 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class ServiceEvent:
+    """Something that the engine says happened to a container while a load ran."""
+
+    at_s: float  # seconds since the load began
+    container: str  # 'replica 2', or a service that it depends on; empty where there is but one
+    action: str  # the engine's word: die, health_status, kill, oom, pause, restart, start, stop, unpause
+    detail: str = ""  # the exit code, the signal, or the state of health
+
+    def __str__(self) -> str:
+        """What happened: 'replica 2 ended with exit code 137'."""
+        return f"{self.container or 'the service'} {_HAPPENED.get(self.action, self.action).format(self.detail)}"
+
+
+_HAPPENED = {
+    "die": "ended with exit code {}",
+    "health_status": "turned {}",
+    "kill": "was sent signal {}",
+    "oom": "ran out of memory",
+    "pause": "was paused",
+    "restart": "was restarted",
+    "start": "was started",
+    "stop": "was stopped",
+    "unpause": "went on",
+}
+
+
+@dataclass(frozen=True)
 class Pulse:
     """How one process of the generator, its users and its machine fared in about a second; NaN where nothing says."""
 
@@ -240,6 +267,7 @@ class Trial:
     started_at: str  # when the first stage began; ISO 8601, UTC
     stages: tuple[StageRecord, ...]
     generator: GeneratorRecord
+    events: tuple[ServiceEvent, ...] = ()  # what happened to the service's containers meanwhile
     windows: tuple[Window, ...] = ()  # kept apart from the record, in its series file
     samples: tuple[Sample, ...] = ()  # likewise
     pulses: tuple[Pulse, ...] = ()  # likewise

@@ -85,6 +85,7 @@ class TrialRun:
             started_at=datetime.fromtimestamp(began_at, UTC).isoformat(timespec="milliseconds"),
             stages=tuple(self._stage_records(end)),
             generator=_generator_record(end),
+            events=tuple(self._service.events_between(began_at, began_at + end.lasted_s)),
             windows=tuple(window for window in windows if window.stage >= 0),
             samples=tuple(self._samples),
             pulses=tuple(part for pulse in self._pulses if (part := clipped(pulse, 0.0, end.lasted_s))),

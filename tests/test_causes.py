@@ -11,7 +11,7 @@ import records
 
 from pytest_loadperf.judge.causes import likely_cause
 from pytest_loadperf.measure.summary import summarise
-from pytest_loadperf.model import GeneratorRecord, SelfCheck, StageRecord, Trial, Window
+from pytest_loadperf.model import GeneratorRecord, SelfCheck, ServiceEvent, StageRecord, Trial, Window
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord
 
@@ -70,6 +70,24 @@ def test_memory_that_is_full_is_told_of_all_replicas() -> None:
         load(memory=1000 * 2**20), service=replace(load().service, limits={"memory": "512m", "replicas": "2"})
     )
     assert likely_cause(now, []) == "the service used 1000 MiB of the 1 GiB of memory that it may use"
+
+
+@pytest.mark.parametrize(
+    ("events", "cause"),
+    [
+        (
+            [("start", 1.0, ""), ("die", 2.0, "137"), ("oom", 3.4, ""), ("oom", 5.0, "")],
+            "db ran out of memory 3 s after the load began, the first of 2 times",
+        ),
+        ([("health_status", 1.0, "unhealthy"), ("die", 2.0, "137")], "db ended with exit code 137 2 s after the load"),
+        ([("kill", 1.0, "1"), ("restart", 2.0, "")], "db was restarted 2 s after the load began"),
+        ([("die", 1.0, "0")], "the service was at its CPU limit"),
+    ],
+)
+def test_what_befell_a_container_comes_first(events: Sequence[tuple[str, float, str]], cause: str) -> None:
+    now = load(cpu=95.0, cpus="1")
+    happened = tuple(ServiceEvent(at_s, "db", action, detail) for action, at_s, detail in events)
+    assert likely_cause(replace(now, trials=(replace(now.trials[0], events=happened),)), []).startswith(cause)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import records
 
 from pytest_loadperf.measure.summary import endpoint_of, measured, summary_of
-from pytest_loadperf.model import Pulse, Sample, Summary, Trial, Window
+from pytest_loadperf.model import Pulse, Sample, ServiceEvent, Summary, Trial, Window
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord
 from pytest_loadperf.report.distribution import Distribution, distribution
@@ -122,6 +122,15 @@ class TestFiguresOverTime:
         figures = by_title(trial_of(at(0, 10), at(1, 10, 30, 40)))
         assert "1 s\np99 40 ms\np95 40 ms\np50 30 ms" in titles(figures["Latency"].svg)
         assert "1 s\nrequests 3/s\nfailures 0/s" in titles(figures["Requests and failures a second"].svg)
+
+    def test_mark_what_happened_to_the_containers(self) -> None:
+        events = (ServiceEvent(1.5, "replica 2", "oom"),)
+        latency, throughput, *_ = over_time(replace(trial_of(at(0, 10), at(1, 10)), events=events), DOCKER)
+        assert [label for _, label in latency.legend][-1] == "a container event"
+        assert [label for _, label in throughput.legend] == ["requests", "failures"]
+        for figure in (latency, throughput):
+            assert 'd="M375 0V' in figure.svg
+            assert [title for title in titles(figure.svg) if title.startswith("1 s\nreplica 2 ran out of memory\n")]
 
     def test_tell_the_range_where_seconds_are_many(self) -> None:
         windows = [at(second, 10.0 + second) for second in range(180)]

@@ -20,6 +20,7 @@ from pytest_loadperf.model import (
     Pulse,
     Sample,
     SelfCheck,
+    ServiceEvent,
     StageRecord,
     Summary,
     Trial,
@@ -81,6 +82,7 @@ TRIALS = some(
     windows=few(some(Window), 3),
     samples=few(some(Sample)),
     pulses=few(some(Pulse)),
+    events=few(some(ServiceEvent)),
 )
 SERVICES = some(ServiceRecord, kind=st.sampled_from(["docker", "compose", "process", "url"]))
 LOADS = st.lists(

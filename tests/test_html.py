@@ -8,7 +8,7 @@ import pytest
 import records
 from html_page import failing, page
 
-from pytest_loadperf.model import GeneratorRecord, SelfCheck
+from pytest_loadperf.model import GeneratorRecord, SelfCheck, ServiceEvent
 from pytest_loadperf.records import Acceptance, LogSlice, RunRecord
 
 
@@ -177,6 +177,16 @@ class TestLoads:
         )
         text = page(records.run(0, [replace(load, service=service)])).text
         assert "(sha256:9b2), limited to memory 128 MiB, replicas 2;" in text
+
+    def test_what_happened_to_the_containers_is_told_by_trial(self) -> None:
+        load = records.load()
+        (one,) = load.trials
+        two = replace(one, events=(ServiceEvent(2.25, "replica 2", "health_status", "unhealthy"),))
+        text = page(records.run(0, [replace(load, trials=(two,))])).text
+        assert "Container events After Event 2.2 s replica 2 turned unhealthy" in text
+        text = page(records.run(0, [replace(load, trials=(one, two))])).text
+        assert "Container events Trial After Event 2 2.2 s replica 2 turned unhealthy" in text
+        assert "Container events" not in page(records.run(0, [load])).text
 
     def test_an_accepted_change_is_told_with_its_reason(self) -> None:
         load = records.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +24,27 @@ loadperf_service = docker_service(
     env={{"KEY": "geheimnis"}},
     fallback=process_service("python3 -m http.server {{port}} --bind 127.0.0.1"),
 )
+"""
+
+# Its tenth visitor costs more memory than there is: of a child, which the engine alone hears of.
+SERVER = """
+import subprocess, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Shop(BaseHTTPRequestHandler):
+    visitors = 0
+
+    def do_GET(self):
+        Shop.visitors += 1
+        if Shop.visitors == 10:
+            print("a large order of geheimnis", flush=True)
+            subprocess.run([sys.executable, "-c", "bytearray(2**30).find(1)"])
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+print("open", flush=True)
+ThreadingHTTPServer(("0.0.0.0", 8000), Shop).serve_forever()
 """
 
 TESTS = """
@@ -76,6 +98,26 @@ def test_a_container_is_started_loaded_sampled_recorded_and_removed(visited: Pro
     assert service["limits"] == {"cpus": "1", "memory": "128m"}
     for file in (visited.path / ".loadperf").rglob("*.*"):
         assert not file.is_file() or b"geheimnis" not in file.read_bytes()
+
+
+def test_what_befell_the_container_and_what_it_wrote_then_is_told_where_a_threshold_breaks(
+    visited: Project, engine: Engine
+) -> None:
+    conftest = CONFTEST.replace('"python3 -m http.server 8000"', repr(["python3", "-c", SERVER]))
+    (visited.path / "conftest.py").write_text(conftest)
+    (visited.path / "test_it.py").write_text(TESTS.format(duration="1s").replace("p95 < 5s", "max < 1ms"))
+    visited.run().assert_outcomes(failed=1)
+    (kept,) = (visited.path / ".loadperf/runs").glob("*.json")
+    record = json.loads(kept.read_text())
+    (event,) = record["loads"][0]["trials"][0]["events"]
+    assert (event["action"], event["container"]) == ("oom", "")
+    assert 0 < event["at_s"] < 1
+    (log,) = record["tests"][0]["service_logs"]
+    assert "\na large order of ***\n" in f"\n{log['text']}\n"
+    assert '"GET / HTTP/1.1" 200' in log["text"]
+    assert re.search(r"^(at|from) .* UTC; at .*, second \d of the load, max was [\d.]+ ms$", log["when"])
+    page = (visited.path / ".loadperf/report.html").read_text()
+    assert re.search(r"Most likely: <bdi[^>]*>the service ran out of memory \d s after the load began", page)
 
 
 def test_where_no_engine_answers_the_fallback_runs_and_is_told(

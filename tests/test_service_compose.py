@@ -124,14 +124,27 @@ def test_the_next_run_finds_the_layers(file: Path, said: list[str]) -> None:
     assert any("cache" in line.lower() for line in said)
 
 
-def test_each_container_of_the_service_has_an_address_and_samples(file: Path) -> None:
+def test_each_container_of_the_service_has_an_address_and_samples_and_what_befalls_the_others_is_seen(
+    file: Path, engine: Engine
+) -> None:
     file.write_text(FILE.replace("build: .", "build: .\n    scale: 2"))
     with start(ComposeSpec(file=file, service="web", port=8000), say=print) as service:
         hosts = {told(url)["env"]["HOSTNAME"] for url in service.urls}
         time.sleep(1.2)
+        began = time.time()
         with service.sampling(time.monotonic()) as samples:
             time.sleep(2.2)
+        for one in engine.client.containers.list(ignore_removed=True):
+            if re.fullmatch(rf"loadperf-{os.getpid()}-.*(db|web.2)(.1)?", one.name or ""):
+                one.kill()
+        happened = {str(event) for event in service.events_between(began, time.time())}
 
+    assert happened == {
+        "db was sent signal 9",
+        "db ended with exit code 137",
+        "replica 2 was sent signal 9",
+        "replica 2 ended with exit code 137",
+    }
     assert len(hosts) == 2
     assert service.record.limits["replicas"] == "2"
     assert sorted(sample.replica for sample in samples) == [0, 0, 1, 1]

@@ -64,6 +64,7 @@ def test_it_serves_on_the_loopback_alone_and_is_gone_at_the_end(engine: Engine) 
 
 def test_one_that_is_paused_lives_but_uses_no_cpu_and_is_gone_at_the_end(engine: Engine) -> None:
     with start(spec("burn"), say=print) as service:
+        began = time.time()
         (container,) = of_this_process(engine)
         service.pause()
         container.reload()
@@ -72,6 +73,9 @@ def test_one_that_is_paused_lives_but_uses_no_cpu_and_is_gone_at_the_end(engine:
         service.resume()
         service.resume()  # is harmless
         assert told(service.url)
+        happened = service.events_between(began, time.time())
+        assert [str(event) for event in happened] == ["the service was paused", "the service went on"]
+        assert 0 < happened[0].at_s < happened[1].at_s < 5
         service.pause()
     assert of_this_process(engine) == []
 

@@ -78,6 +78,8 @@ def test_the_build_of_a_ref_is_measured_while_the_other_is_paused_and_the_slower
     assert seen.count(("running", "running")) < candidates_turns + baselines_turns, seen  # while the second one starts
     assert states(engine, process.pid) == ()
     assert git(built.path, "worktree", "list").count("\n") == 0
+    (kept,) = (built.path / ".loadperf/runs").glob("*.json")
+    assert '"events"' not in kept.read_text()  # what we did to the containers ourselves is none
 
 
 def test_the_image_of_a_ref_takes_no_name_but_its_own_and_is_replaced_by_the_next(

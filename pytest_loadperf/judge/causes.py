@@ -13,6 +13,7 @@ from pytest_loadperf.measure.summary import cpu_percent_of, measured, memory_byt
 from pytest_loadperf.quantity import show_bytes, show_percent
 from pytest_loadperf.records import LoadRecord
 
+_BEFELL = ("oom", "die", "restart", "pause")  # the gravest first
 _FAILS = 0.01  # of the requests: with fewer, failures explain little
 _OF_ONE_KIND = 0.8  # of the failures
 _FULL = 0.95  # of the memory
@@ -29,6 +30,16 @@ def likely_cause(load: LoadRecord, before: Sequence[LoadRecord]) -> str:
     `before` are the loads that it is compared with.
     """
     return next(chain.from_iterable(look(load, before) for look in _LOOKS), "")
+
+
+def _containers(load: LoadRecord, _: Sequence[LoadRecord]) -> Iterator[str]:
+    """What befell them; one that ends without a fault, as a job does that others wait for, explains nothing."""
+    found = [event for trial in load.trials for event in trial.events if (event.action, event.detail) != ("die", "0")]
+    for action in _BEFELL:
+        same = [event for event in found if event.action == action]
+        if same:
+            more = f", the first of {len(same)} times" if len(same) > 1 else ""
+            yield f"{same[0]} {same[0].at_s:.0f} s after the load began{more}"
 
 
 def _generator(load: LoadRecord, _: Sequence[LoadRecord]) -> Iterator[str]:
@@ -106,6 +117,7 @@ def _work(load: LoadRecord, before: Sequence[LoadRecord]) -> Iterator[str]:
 
 
 _LOOKS: tuple[Callable[[LoadRecord, Sequence[LoadRecord]], Iterator[str]], ...] = (
+    _containers,
     _generator,
     _failures,
     _memory,

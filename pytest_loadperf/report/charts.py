@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_loadperf.report.layers import ACROSS, Band, Bars, Dot, Frame, Hover, Layer, Line, Rule
+from pytest_loadperf.report.layers import ACROSS, Band, Bars, Dot, Frame, Hover, Layer, Line, Mark, Rule
 from pytest_loadperf.report.scale import Axis
 from pytest_loadperf.report.svg import GROUND, Ink, fill, joined, letters, number, quoted, stroke
 
@@ -108,13 +108,15 @@ def bar(share: float, ink: Ink, *, width: float = 120, height: float = 12) -> st
     )
 
 
-def swatch(drawn: Line | Band | Bars | Rule | Dot) -> str:
+def swatch(drawn: Line | Band | Bars | Rule | Mark | Dot) -> str:
     """A sample of how something is drawn, for the legend."""
     match drawn:
         case Line():
             sample = f'<path d="M2 6H26" {stroke(drawn.ink, drawn.width, drawn.dash)}/>'
         case Rule():
             sample = f'<path d="M2 6H26" {stroke(drawn.ink, 1.25, drawn.dash)}/>'
+        case Mark():
+            sample = f'<path d="M14 0V12" {stroke(drawn.ink, 1.5, drawn.dash)}/>'
         case Band():
             sample = f'<rect x="2" y="1" width="24" height="10" {fill(drawn.ink)} fill-opacity=".18"/>'
         case Bars():

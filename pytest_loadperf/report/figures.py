@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_loadperf.measure.selfcheck import saturated_seconds
-from pytest_loadperf.model import Pulse, Trial
+from pytest_loadperf.model import Pulse, ServiceEvent, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.report.charts import Chart, swatch
-from pytest_loadperf.report.layers import Band, Bars, Hover, Layer, Line, Rule, Span
+from pytest_loadperf.report.layers import Band, Bars, Hover, Layer, Line, Mark, Rule, Span
 from pytest_loadperf.report.scale import Axis, linear, logarithmic, seconds
 from pytest_loadperf.report.text import shorten
 from pytest_loadperf.report.timeline import Second, Stretch, Usage, seconds_of, stretches, usage_of
@@ -40,6 +40,7 @@ class _Time:
 
     axis: Axis
     stages: Sequence[Stretch]
+    events: Sequence[ServiceEvent]
 
     def show(self, at_s: float) -> str:
         if self.axis.high < 180:
@@ -53,13 +54,19 @@ class _Time:
             for stretch in self.stages
         ]
 
+    def marks(self) -> list[Mark]:
+        return [Mark(event.at_s) for event in self.events]
+
+    def told(self, start: float = -math.inf, end: float = math.inf) -> list[str]:
+        return [str(event) for event in self.events if start <= event.at_s < end]
+
 
 def over_time(trial: Trial, service: ServiceRecord) -> list[Figure]:
     """The charts that this trial has numbers for; none where its series file is gone."""
     each, used = seconds_of(trial), usage_of(trial)
     last = max([*(second.at for second in each), *(usage.at for usage in used)], default=-1) + 1.0
     stages = stretches(trial)
-    time = _Time(seconds(max([stretch.end for stretch in stages], default=last)), stages)
+    time = _Time(seconds(max([stretch.end for stretch in stages], default=last)), stages, trial.events)
     of_load = [_latency(each, time), _throughput(each, time), _users(each, time)] if each else []
     of_service = [_cpu(used, time, service), _memory(used, time, service)] if used else []
     return of_load + of_service + ([_generator(trial.pulses, time)] if trial.pulses else [])
@@ -158,15 +165,17 @@ def _figure(
         description=_description(drawn, show, time),
         x=time.axis,
         y=axis,
-        layers=[*time.spans(named), *drawn, *rules],
+        layers=[*time.spans(named), *time.marks(), *drawn, *rules],
         show_x=time.show,
         show_y=show,
         height=height,
         top=30 if named else 14,
         hovers=_hovers(drawn, show, time),
     )
-    legend = tuple((swatch(layer), layer.label) for layer in drawn) if len(drawn) > 1 else ()
-    return Figure(title, chart.svg(), legend, note)
+    legend = [(swatch(layer), layer.label) for layer in drawn] if len(drawn) > 1 else []
+    if named and time.events:
+        legend.append((swatch(time.marks()[0]), "a container event"))
+    return Figure(title, chart.svg(), tuple(legend), note)
 
 
 def _description(drawn: Sequence[Line | Band | Bars], show: Show, time: _Time) -> str:
@@ -184,7 +193,7 @@ def _hovers(drawn: Sequence[Line | Band | Bars], show: Show, time: _Time) -> lis
         end = min(start + width, time.axis.high)
         lines = [f"{layer.label} {_range(_values(layer, start, end), show)}" for layer in drawn]
         when = time.show(start) if width == 1 else f"{time.show(start)} – {time.show(end)}"
-        hovers.append(Hover(start, end, "\n".join([when, *lines])))
+        hovers.append(Hover(start, end, "\n".join([when, *time.told(start, end), *lines])))
     return hovers
 
 

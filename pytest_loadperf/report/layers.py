@@ -163,6 +163,20 @@ class Span(Layer):
 
 
 @dataclass(frozen=True)
+class Mark(Layer):
+    """A moment of the x axis, in which something happened."""
+
+    at: float
+    ink: Ink = "vermillion"
+    dash: str = "2 3"
+
+    def stretched(self, frame: Frame) -> str:
+        """A line from the foot to the top."""
+        left = number(frame.across(self.at))
+        return f'<path d="M{left} 0V{number(frame.height)}" {stroke(self.ink, 1.5, self.dash)}/>'
+
+
+@dataclass(frozen=True)
 class Dot:
     """One point of `Dots`, with a title for whoever points at it, and an address for whoever clicks."""
 

@@ -10,7 +10,7 @@ from pytest_loadperf.judge.causes import likely_cause
 from pytest_loadperf.judge.doubts import Doubt, doubts
 from pytest_loadperf.judge.paired import Comparison, comparisons
 from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, stages_of
-from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Trial
+from pytest_loadperf.model import ArrivalRecord, ServiceEvent, StageRecord, Summary, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
 from pytest_loadperf.records import Acceptance, LoadRecord, RunRecord
 from pytest_loadperf.report.charts import sparkline
@@ -151,6 +151,11 @@ class LoadPart:
         if (memory := service.memory_limit_bytes) is None or not limits["memory"].isdecimal():
             return limits
         return {**limits, "memory": show_bytes(memory)}
+
+    @property
+    def events(self) -> list[tuple[int, ServiceEvent]]:
+        """What happened to the service's containers, with the trial's number."""
+        return [(number, event) for number, trial in enumerate(self.record.trials, 1) for event in trial.events]
 
     @property
     def cause(self) -> str:

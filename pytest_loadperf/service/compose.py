@@ -45,7 +45,7 @@ def in_compose(
         containers = project.containers(client)
         service = ContainerService(containers, spec.port, _record(spec, engine, containers), _secrets(containers))
         service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
-        with service.watched(client.api):
+        with service.watched(client.api, f"{PROJECT}={project.name}"):
             yield service
 
 

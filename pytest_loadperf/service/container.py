@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from docker import APIClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
 from pytest_loadperf.errors import ServiceError
-from pytest_loadperf.model import Sample
+from pytest_loadperf.model import Sample, ServiceEvent
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
 from pytest_loadperf.service.container_log import lines_between
 from pytest_loadperf.service.engine import in_words
+from pytest_loadperf.service.events import EventLog
 from pytest_loadperf.service.log import LogLine
 from pytest_loadperf.service.running import RunningService, with_log
 from pytest_loadperf.service.sampler import sampled
 from pytest_loadperf.service.stats import StatsMeter
 
+_COMPOSE_SERVICE = "com.docker.compose.service"
 _LOOK_EVERY_S = 0.25  # the engine's beat is its own: each answer is taken soon after it came
 
 
@@ -36,6 +39,7 @@ class ContainerService(RunningService):
         self.secrets = secrets
         self._meters: list[StatsMeter] = []
         self._restarts: dict[str, int] = {}
+        self._events: EventLog | None = None
         self.check()
 
     def check(self) -> None:
@@ -83,9 +87,24 @@ class ContainerService(RunningService):
             for container in self._containers
         }
 
-    def _called(self, container: str | None) -> str:
-        """Which replica a container is, where there are several: 'replica 2'."""
+    def look(self) -> None:
+        """See what happened to the containers, before the engine forgets it."""
+        if self._events is not None:
+            self._events.look()
+
+    def events_between(self, since: float, until: float) -> list[ServiceEvent]:
+        """What happened to the containers, and to those that were started with them."""
+        return [] if self._events is None else self._events.between(since, until, self._called_by_engine)
+
+    def _called_by_engine(self, actor: dict[str, Any]) -> str:
+        given = actor["Attributes"]
+        return self._called(actor["ID"], given.get(_COMPOSE_SERVICE) or given["name"])
+
+    def _called(self, container: str | None, otherwise: str = "") -> str:
+        """Which replica a container is, where there are several: 'replica 2'; `otherwise` where it is none."""
         own = [each.id for each in self._containers]
+        if container not in own:
+            return otherwise
         return f"replica {own.index(container) + 1}" if len(own) > 1 else ""
 
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
@@ -108,15 +127,19 @@ class ContainerService(RunningService):
                     container.unpause()
 
     @contextmanager
-    def watched(self, api: APIClient) -> Iterator[None]:
-        """From now on it is ready: its use is measured, and a restart counts as its end."""
-        self._watch(api)
+    def watched(self, api: APIClient, label: str) -> Iterator[None]:
+        """From now on it is ready: its use is measured, and a restart counts as its end.
+
+        The label is that of all containers that were started with it.
+        """
+        self._watch(api, label)
         try:
             yield
         finally:
             self._unwatch()
 
-    def _watch(self, api: APIClient) -> None:
+    def _watch(self, api: APIClient, label: str) -> None:
+        self._events = EventLog(api, label)
         self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
         self._meters = [StatsMeter(api, container.id or "") for container in self._containers]
 

@@ -43,9 +43,9 @@ def in_docker(spec: DockerSpec, engine: Engine, *, keep: bool, say: Callable[[st
         record = ServiceRecord(
             kind="docker", name=spec.name, digest=digest(image), limits=spec.limits, backend=engine.backend
         )
-        service = _DockerService(spec, client.api, make, record)
+        service = _DockerService(spec, client.api, make, record, f"{_SERVICE}={name}")
         service.wait_ready(spec.ready, spec.timeout_s, started, hint_for(spec.port))
-        with service.watched(client.api):
+        with service.watched(client.api, service.label):
             yield service
 
 
@@ -53,12 +53,13 @@ class _DockerService(ContainerService):
     """Containers that are made here, and may be made anew."""
 
     def __init__(
-        self, spec: DockerSpec, api: APIClient, make: Callable[[], list[Container]], record: ServiceRecord
+        self, spec: DockerSpec, api: APIClient, make: Callable[[], list[Container]], record: ServiceRecord, label: str
     ) -> None:
         super().__init__(make(), spec.port, record, spec.secrets)
         self._spec = spec
         self._api = api
         self._make = make
+        self.label = label
 
     def restart(self) -> None:
         """Put new containers of the same image in the place of these."""
@@ -68,7 +69,7 @@ class _DockerService(ContainerService):
                 container.remove(force=True, v=True)
         self._containers = self._make()
         self.wait_for_answer(self._spec.ready, self._spec.timeout_s, hint_for(self._spec.port))
-        self._watch(self._api)
+        self._watch(self._api, self.label)
 
 
 def _start(spec: DockerSpec, client: DockerClient, image: Image, name: str, keep: bool) -> Container:

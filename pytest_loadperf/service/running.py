@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pytest_loadperf.errors import LoadperfError, ServiceError
-from pytest_loadperf.model import Sample
+from pytest_loadperf.model import Sample, ServiceEvent
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service.log import LogLine
 from pytest_loadperf.service.ready import NotReady, wait_ready
@@ -51,6 +51,10 @@ class RunningService(ABC):
     def log_between(self, since: float, until: float) -> dict[str, list[LogLine]]:  # noqa: ARG002 # the interface's
         """What each replica wrote between two moments of `time.time()`, by its name, from the beginning, bounded."""
         return {}
+
+    def events_between(self, since: float, until: float) -> list[ServiceEvent]:  # noqa: ARG002
+        """What happened to it between two moments of `time.time()`, of which the first is the load's begin."""
+        return []
 
     def pause(self) -> None:  # noqa: B027 # where there is nothing to hold, it goes on
         """Let it have no CPU until it is resumed."""

@@ -1,0 +1,67 @@
+"""What the engine says happened to a service's containers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from docker import APIClient
+
+from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.model import ServiceEvent
+from pytest_loadperf.service.engine import in_words
+
+_ACTIONS = ("die", "health_status", "kill", "oom", "pause", "restart", "start", "stop", "unpause")
+_EVERY_S = 5.0  # the engine remembers 256 events, every step of a health check among them
+_OVERLAP_S = 1.0  # an event may be known a moment after its own time
+_KEPT = 1000
+_MOST = 100  # of one load
+
+
+class EventLog:
+    """Asks the engine now and then, since it forgets, for the events of all containers with a label."""
+
+    def __init__(self, api: APIClient, label: str) -> None:
+        self._api = api
+        self._filters = json.dumps({"type": ["container"], "label": [label], "event": _ACTIONS})
+        self._asked_at = time.time()
+        self._known: dict[tuple[int, str, str], dict[str, Any]] = {}  # by time in ns, container and action
+
+    def look(self) -> None:
+        """Ask, unless that was done a moment ago."""
+        if time.time() - self._asked_at >= _EVERY_S:
+            self._ask()
+
+    def between(self, since: float, until: float, called: Callable[[dict[str, Any]], str]) -> list[ServiceEvent]:
+        """What happened between two moments of `time.time()`, `called` naming the container of each."""
+        self._ask()
+        inside = sorted(key for key in self._known if since <= key[0] / 1e9 <= until)
+        return [_event(self._known[key], key[0] / 1e9 - since, called) for key in inside[:_MOST]]
+
+    def _ask(self) -> None:
+        now = time.time()
+        with suppress(ServiceError):  # a load does not break for want of events, and they may be there next time
+            for event in self._happened(self._asked_at - _OVERLAP_S, now):
+                self._known[event["timeNano"], event["Actor"]["ID"], event["Action"]] = event
+            self._asked_at = now
+        for key in list(self._known)[:-_KEPT]:
+            del self._known[key]
+
+    def _happened(self, since: float, until: float) -> Iterator[dict[str, Any]]:
+        url = f"{self._api.base_url}/v{self._api.api_version}/events"
+        asked = {"since": f"{since:.6f}", "until": f"{until:.6f}", "filters": self._filters}
+        with in_words("asking for what happened to the containers"):
+            answer = self._api.get(url, params=asked, timeout=self._api.timeout)
+            answer.raise_for_status()
+            yield from (json.loads(line) for line in answer.text.splitlines())
+
+
+def _event(event: dict[str, Any], at_s: float, called: Callable[[dict[str, Any]], str]) -> ServiceEvent:
+    actor = event["Actor"]
+    action, _, state = event["Action"].partition(": ")
+    given = actor["Attributes"]
+    detail = {"die": given.get("exitCode"), "kill": given.get("signal")}.get(action) or state
+    return ServiceEvent(round(at_s, 3), called(actor), action, detail)
