@@ -14,7 +14,7 @@ import records
 
 from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.model import ArrivalRecord, Percentile, Trial
+from pytest_loadperf.model import ArrivalRecord, Percentile, ServiceEvent, Trial
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import Change, LoadRecord, RunRecord
 from pytest_loadperf.report.document import document, listed, write
@@ -76,7 +76,8 @@ def open_model() -> Trial:
     late = Histogram()
     late.add(*[0.1] * 150, *[12.0] * 48)
     arrivals = ArrivalRecord(due=200, started=198, waiting=2, lasted_s=10.0, late=late)
-    return replace(trial, stages=(replace(record, stage=stage, arrivals=arrivals),))
+    happened = (ServiceEvent(2.5, "replica 2", "die", "137"),)
+    return replace(trial, stages=(replace(record, stage=stage, arrivals=arrivals),), events=happened)
 
 
 def rich() -> RunRecord:

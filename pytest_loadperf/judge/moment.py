@@ -66,6 +66,8 @@ def _seconds(trial: Trial, metric: Metric) -> Iterator[tuple[int, Sequence[Windo
     """The windows that the metric is of, second by second, where anything was requested."""
     found: defaultdict[int, list[Window]] = defaultdict(list)
     for window in trial.windows:
+        if window.stage < 0:  # after the last one
+            continue
         stage = trial.stages[window.stage].stage
         wanted = stage.measured if metric.stage is None else stage.name == metric.stage
         names = (window.endpoint, label(window.method, window.endpoint))

@@ -135,7 +135,8 @@ def _asked(stage: Stage) -> _Plain:
 
 
 def _trial(load: LoadRecord, trial: Trial) -> _Plain:
-    return {"started_at": trial.started_at, **_numbers(measured(replace(load, trials=(trial,))))}
+    events = [vars(event) for event in trial.events]
+    return {"started_at": trial.started_at, "events": events, **_numbers(measured(replace(load, trials=(trial,))))}
 
 
 def _measurement(result: StageResult, records: list[StageRecord]) -> _Plain:
