@@ -10,7 +10,7 @@ import records
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import judge
-from pytest_loadperf.model import ArrivalRecord, SelfCheck
+from pytest_loadperf.model import ArrivalRecord, SelfCheck, ServiceEvent
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord
 
@@ -68,6 +68,15 @@ def test_users_that_waited_for_what_nobody_counts_are_a_doubt_about_all_stages()
         ]
     assert judge(parse("p95 < 10s"), record, None, "test").status == "inconclusive"
     assert judge(parse("p95 < 1ms"), record, None, "test").status == "broken"
+
+
+def test_a_service_that_somebody_else_paused_is_a_doubt_about_all_stages() -> None:
+    events = (ServiceEvent(7.25, "replica 2", "pause"), ServiceEvent(8.5, "replica 2", "unpause"))
+    record = records.load("rush_hour", replace(records.trial(), events=events))
+    assert said(record) == [
+        "replica 2 was paused 7.2 s after the load began; not by this run; requests waited meanwhile; look for what "
+        "else uses this engine"
+    ]
 
 
 def test_a_generator_that_is_held_up_is_a_doubt_of_another_kind() -> None:

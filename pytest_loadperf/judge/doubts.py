@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from pytest_loadperf.measure.selfcheck import is_bottleneck
 from pytest_loadperf.measure.summary import stages_of
-from pytest_loadperf.model import ArrivalRecord, GeneratorRecord, SelfCheck, StageRecord
+from pytest_loadperf.model import ArrivalRecord, GeneratorRecord, SelfCheck, ServiceEvent, StageRecord
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.quantity import show_ms, show_percent
 from pytest_loadperf.records import LoadRecord, Verdict
@@ -42,7 +42,8 @@ def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
     beside = [(f"{load.against_name}, trial {number}: ", trial) for number, trial in enumerate(load.against, 1)]
     for where, trial in (*numbered, *again, *beside):
         of_stages = (_of_stage(record) for record in stages_of(replace(load, trials=(trial,)), stage))
-        for doubt in chain(map(_lost, trial.generator.lost_workers), _unseen(trial.generator), *of_stages):
+        of_trial = (*map(_lost, trial.generator.lost_workers), *_unseen(trial.generator), *_paused(trial.events))
+        for doubt in chain(of_trial, *of_stages):
             found.append(replace(doubt, text=where + doubt.text, of_baseline=(where, trial) in beside))
     return found
 
@@ -65,6 +66,16 @@ def _unseen(generator: GeneratorRecord) -> Iterator[Doubt]:
             "give what they wait for a timeout, after which they fire a request event with its exception",
             blames_generator=False,
         )
+
+
+def _paused(events: Iterable[ServiceEvent]) -> Iterator[Doubt]:
+    for event in events:
+        if event.action == "pause":
+            yield Doubt(
+                f"{event} {event.at_s:.1f} s after the load began",
+                "not by this run; requests waited meanwhile; look for what else uses this engine",
+                blames_generator=False,
+            )
 
 
 def _of_stage(record: StageRecord) -> Iterator[Doubt]:
