@@ -44,7 +44,7 @@ class Pool:
 
 
 class Arrivals:
-    """Hands arrivals to users from the first stage of the open model until `release`."""
+    """Hands arrivals to users from `begin` until `release`."""
 
     def __init__(self, pool: Pool, index: int = 0, processes: int = 1) -> None:
         self._pool = pool
@@ -61,12 +61,16 @@ class Arrivals:
         _take_before_tasks(self)
         _wait_between_tasks(self)
 
+    def begin(self) -> None:
+        """From now on no task begins without an arrival."""
+        self.active = True
+        self._begun.set()
+
     def run(self, stage: Stage, began: float, stopping: Event) -> ArrivalRecord:
         """Make this process's arrivals of a stage due at their moments."""
         schedule, most = stage.schedule, math.ceil(stage.most_users / self._processes)
         assert schedule is not None
-        self._late, self.active = Histogram(), True
-        self._begun.set()
+        self._late = Histogram()
         gevent.sleep(0)  # so that those who were waiting between their tasks are free for the first arrival
         first = round(schedule.start_rate * _FIRST_USERS_S / self._processes) + 1
         self._ask(min(most, max(self._pool.count(), first)))

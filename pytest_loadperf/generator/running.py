@@ -112,6 +112,7 @@ class Running:
             self._arrivals.release()
             self._arrived.append(None)
         else:
+            self._arrivals.begin()
             self._arriving = gevent.spawn(self._arrivals.run, stage, at, self._stopping)
 
     def _end_arrivals(self) -> None:
