@@ -75,9 +75,10 @@ class LoadSpec:
     ) -> Plan:
         """The plan for the generator."""
         stages = self.plan.stages if scale is None else tuple(stage.scaled(scale) for stage in self.plan.stages)
+        workers = crew.size if crew else 1
         return replace(
             self.plan,
-            stages=stages,
+            stages=tuple(_for_workers(stage, workers, scaled=scale is not None) for stage in stages),
             scale=scale or 1.0,
             urls=urls,
             allowed_hosts=allowed_hosts,
@@ -85,6 +86,18 @@ class LoadSpec:
             sys_path=tuple(sys.path),
             crew=crew,
         )
+
+
+def _for_workers(stage: Stage, workers: int, *, scaled: bool) -> Stage:
+    """Each worker that has a share of the requests needs a user; a smoke run may have been left with fewer."""
+    if stage.requests is None or stage.users is None or stage.users >= workers:
+        return stage
+    if scaled:
+        return replace(stage, users=workers, requests=max(stage.requests, workers))
+    raise UsageFault(
+        f"stage {stage.name!r} shares {stage.requests} requests among {workers} workers, and has {stage.users} users; "
+        "expected one for each worker at least"
+    )
 
 
 def ask(

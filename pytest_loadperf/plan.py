@@ -11,6 +11,7 @@ from pytest_loadperf.quantity import duration_s
 from pytest_loadperf.schedule import Schedule
 
 _FEWEST_MAX_USERS = 10
+_LONGEST = "10min"  # that a stage with so many requests may take, unless it says otherwise
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Stage:
     stopped) a second, all at once unless given; a stage with `measured=False` is run and drawn, but not judged.
     `rate` is '200/s', or '50/s to 200/s' for a ramp; each arrival is one task of a user, and there are at most
     `max_users`: unless given, as many as arrive in a second, and ten at least.
+    With `requests`, the users make so many together, and `duration` is the longest that they may take: ten minutes
+    unless given.
     """
 
     name: str | None = None
@@ -30,6 +33,7 @@ class Stage:
     measured: bool = field(default=True, kw_only=True)
     rate: str | None = field(default=None, kw_only=True)
     max_users: int | None = field(default=None, kw_only=True)
+    requests: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         faults = [*self._size_faults(), *self._time_faults()]
@@ -47,16 +51,20 @@ class Stage:
             yield "users and spawn_rate do not go with rate, which takes as many users as it needs, up to max_users"
         if self.rate is None and self.max_users is not None:
             yield "max_users goes with rate only"
-        for name, count in (("users", self.users), ("max_users", self.max_users)):
-            if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-                yield f"{name} is {count!r}; expected a whole number from 1"
+        if self.rate is not None and self.requests is not None:
+            yield "requests does not go with rate, which says with duration how many arrive"
+        wrong = [name for name in ("users", "max_users", "requests") if not _is_count(getattr(self, name))]
+        for name in wrong:
+            yield f"{name} is {getattr(self, name)!r}; expected a whole number from 1"
+        if not wrong and self.users and self.requests and self.requests < self.users:
+            yield f"requests is {self.requests}, which {self.users} users can't share; expected one for each at least"
 
     def _time_faults(self) -> Iterator[str]:
-        if self.duration is None:
+        if self.duration is None and (self.requests is None or self.rate is not None):
             yield "it has no duration; give duration='30s', for instance"
             return
         try:
-            lasts_s = duration_s(self.duration, "duration")
+            lasts_s = self.duration_s
             if self.rate is not None:
                 Schedule.parse(self.rate, lasts_s)
         except UsageFault as fault:
@@ -71,8 +79,8 @@ class Stage:
 
     @property
     def duration_s(self) -> float:
-        """How long the stage lasts, in seconds, its ramp included."""
-        return duration_s(self.duration, "duration")
+        """How long the stage lasts, in seconds, its ramp included; with `requests`, the longest that it may."""
+        return duration_s(_LONGEST if self.duration is None else self.duration, "duration")
 
     @property
     def schedule(self) -> Schedule | None:
@@ -92,14 +100,33 @@ class Stage:
         users = "1 user" if self.most_users == 1 else f"{self.most_users} users"
         return users if self.rate is None else f"{self.rate} by up to {users}"
 
+    @property
+    def extent(self) -> str:
+        """How long it goes on, in words: '30 s', '10000 requests, 600 s at most'."""
+        if self.requests is None:
+            return f"{self.duration_s:g} s"
+        requests = "1 request" if self.requests == 1 else f"{self.requests} requests"
+        return f"{requests}, {self.duration_s:g} s at most"
+
+    def share(self, index: int, processes: int) -> int | None:
+        """How many of its requests are made by the one with this index of so many processes."""
+        if self.requests is None:
+            return None
+        return self.requests // processes + (index < self.requests % processes)
+
     def scaled(self, factor: float) -> Stage:
         """The stage made `factor` times as long and as large, for a smoke run; at least one user for one second."""
         shorter = round(max(1.0, self.duration_s * factor), 3)
         fewer = max(1, round(self.most_users * factor))
         if self.schedule is None:
-            return replace(self, users=fewer, duration=f"{shorter:.3f}s")
+            requests = max(1, round(self.requests * factor)) if self.requests else None
+            return replace(self, users=fewer, duration=f"{shorter:.3f}s", requests=requests)
         rate = self.schedule.scaled(max(factor, self.schedule.smallest_factor(shorter)))
         return replace(self, rate=rate, max_users=fewer, duration=f"{shorter:.3f}s")
+
+
+def _is_count(value: object) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ class Watcher(Protocol):
     def stage(self, name: str, asked: Stage | None) -> None:
         """A stage begins; None is a shape's."""
 
-    def second(self, users: int, recent: Summary) -> None:
-        """What was answered in about the last second."""
+    def second(self, users: int, recent: Summary, made: int) -> None:
+        """What was answered in about the last second, and how many requests in the stage so far."""
 
 
 # Asked every second with what was measured so far; a text says why the load has to stop.
@@ -101,7 +101,8 @@ class TrialRun:
         self._collector.add(second.windows)
         self._pulses += second.pulses
         if second.users:  # the last one comes when they are stopped
-            self._watcher.second(second.users, summarise(second.windows, 1.0))
+            made = self._collector.requests(len(self._began) - 1)
+            self._watcher.second(second.users, summarise(second.windows, 1.0), made)
         self._service.check()
         self._service.look()
         if self.aborted is None and not self._finishing and (why := self._abort(second.at_s, self._collector)):

@@ -101,6 +101,19 @@ def test_a_rate_that_was_not_reached_is_a_doubt() -> None:
     ]
 
 
+def test_requests_that_were_not_made_are_a_doubt() -> None:
+    made = records.trial().stages[1].summary.requests
+    record = load(stage=Stage("rush", users=60, requests=made + 1, duration="1min"))
+    assert said(record) == [
+        f"stage 'rush': only {made} of {made + 1} requests were made; the others did not come within 60 s, or were the "
+        "share of a worker that was lost; give the stage a longer duration unless the service is to blame"
+    ]
+    assert judge(parse("p95 < 10s"), record, None, "test").status == "inconclusive"
+    assert judge(parse("p95 < 1ms"), record, None, "test").status == "broken"
+    assert said(replace(record, aborted="stopped by its abort rule")) == []
+    assert said(load(stage=Stage("rush", users=60, requests=made))) == []
+
+
 def test_the_last_arrivals_of_a_stage_may_just_have_been_due() -> None:
     assert said(load(arrivals=replace(UNREACHED, started=1980, waiting=20, overdue=2))) == []
     assert len(said(load(arrivals=replace(UNREACHED, started=1980, waiting=20, overdue=3)))) == 1

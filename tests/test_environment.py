@@ -145,6 +145,7 @@ SERVICE = ServiceRecord("docker", "app:3", limits={"memory": "512m", "cpus": "1"
 STAGES = (
     Stage("warm-up", users=10, duration="5s", measured=False),
     Stage("rush", users=100, spawn_rate=20, duration="1m30s"),
+    Stage("all", users=200, requests=10_000),
 )
 
 
@@ -155,7 +156,8 @@ def test_a_fingerprint_holds_the_machine_the_tools_the_stages_and_the_service() 
         "locust": "2.47",
         "pytest-loadperf": "0.1",
         "users": "Shopper, Admin",
-        "stages": "warm-up: 10 users for 5 s, not measured; rush: 100 users at 20/s for 90 s",
+        "stages": "warm-up: 10 users for 5 s, not measured; rush: 100 users at 20/s for 90 s; "
+        "all: 200 users for 10000 requests, 600 s at most",
         "service": "docker 27",
         "workers": "none",
         "limits": "cpus 1, memory 512m",

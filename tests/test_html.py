@@ -158,6 +158,13 @@ class TestLoads:
         text = page(records.run(0, [records.load("rush_hour", *trials)])).text
         assert re.search(r"warm-up \(not measured\) 10 5s .*? 40% 300 MiB rush 60 at 20/s 15s .*? 40% 300 MiB", text)
 
+    def test_a_stage_that_ends_with_its_requests_shows_how_many_were_asked_for(self) -> None:
+        trial = records.trial()
+        rush = replace(records.STAGES[1], requests=1_500, duration=None)
+        counted = tuple(replace(made, stage=rush) if made.stage.name == "rush" else made for made in trial.stages)
+        text = page(records.run(0, [records.load("rush_hour", replace(trial, stages=counted))])).text
+        assert "rush 60 at 20/s 1,500 requests 1,512" in text
+
     def test_a_second_measurement_stands_below_the_first(self) -> None:
         slow = replace(records.load(), again=(records.trial(slow=2, series=False),))
         text = page(records.run(0, [slow])).text

@@ -7,7 +7,7 @@ from users import Fast, Plain, Wave
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.loadspec import ask
-from pytest_loadperf.plan import Stage
+from pytest_loadperf.plan import Crew, Stage
 
 STAGE = Stage(users=1, duration="1s")
 
@@ -53,6 +53,18 @@ def test_a_scaled_plan_is_shorter_and_smaller() -> None:
     assert (scaled.users, scaled.duration_s, scaled.spawn_rate) == (10, 3.0, 20)
     (least,) = ask(Fast, [stage]).planned((), (), (), 0.001).stages
     assert (least.users, least.duration_s) == (1, 1.0)
+
+
+def test_workers_that_share_requests_have_a_user_each() -> None:
+    spec = ask(Fast, [Stage("all", users=4, requests=100)])
+    assert spec.planned((), (), (), None, Crew(4)).stages == spec.plan.stages
+    with pytest.raises(UsageFault) as caught:
+        spec.planned((), (), (), None, Crew(2, 3))
+    assert str(caught.value) == (
+        "stage 'all' shares 100 requests among 5 workers, and has 4 users; expected one for each worker at least"
+    )
+    (scaled,) = spec.planned((), (), (), 0.01, Crew(3)).stages
+    assert (scaled.users, scaled.requests, scaled.duration_s) == (3, 3, 6.0)
 
 
 def test_what_is_no_user_is_refused() -> None:

@@ -37,6 +37,7 @@ CHILD = LEAN | {
     "generator/meter.py",
     "generator/patience.py",
     "generator/prepare.py",
+    "generator/quota.py",
     "generator/running.py",
     "generator/stages.py",
     "generator/starting.py",

@@ -309,11 +309,18 @@ def test_what_stays_on_the_machine_is_told_under_q_too(project: Project, argumen
 
 def test_a_long_stage_tells_how_it_goes(project: Project) -> None:
     with (project.path / "conftest.py").open("a") as file:
-        file.write("from pytest_loadperf.report import progress\nprogress._EVERY_S = 2.0\n")
-    project.module(
-        "test_it", 'long = load(Shopper, Stage("hold", users=2, duration="3s"))\ndef test_long(long): pass\n'
+        file.write("from pytest_loadperf.report import progress\nprogress._EVERY_S = 1.0\n")
+    stages = 'Stage("hold", users=2, duration="2s"), Stage("count", users=2, requests=9999, duration="2s")'
+    project.module("test_it", f"long = load(Shopper, {stages})\ndef test_long(long): pass\n")
+    project.run().stdout.re_match_lines(
+        [
+            r"long · hold \(1/2\): up to 2 users for 2 s",
+            r"long · hold \(1/2\): [12] s, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed",
+            r"long · count \(2/2\): up to 2 users for 9999 requests, 2 s at most",
+            r"long · count \(2/2\): [12] s, \d+ of 9999 requests, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed",
+            r"  in doubt: stage 'count': only \d+ of 9999 requests were made; the others did not come within 2 s, or ",
+        ]
     )
-    project.run().stdout.re_match_lines([r"long · hold: 2 s, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed"])
 
 
 def test_a_shape_tells_as_it_goes(project: Project) -> None:
@@ -333,7 +340,8 @@ def test_a_shape_tells_as_it_goes(project: Project) -> None:
 
 
 def test_a_terminal_shows_a_bar(project: Project) -> None:
-    project.module("test_it", 'bar = load(Shopper, Stage("hold", users=2, duration="2s"))\ndef test_bar(bar): pass\n')
+    stages = 'Stage("hold", users=2, duration="2s"), Stage("count", users=2, requests=9999, duration="1200ms")'
+    project.module("test_it", f"bar = load(Shopper, {stages})\ndef test_bar(bar): pass\n")
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     command = python("-m", "pytest", "--loadperf", "-p", "no:cacheprovider")
@@ -341,7 +349,8 @@ def test_a_terminal_shows_a_bar(project: Project) -> None:
         os.close(slave)
         shown = _read(master)
     assert process.returncode == 0
-    assert re.search(r"bar · hold █+.* 1/2 s, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed", shown)
+    assert re.search(r"bar · hold \(1/2\) █+.* 1/2 s, 2 users, \d+ req/s, p95 [\d.]+ ms, 0 failed", shown)
+    assert re.search(r"bar · count \(2/2\) .* \d+/9999 requests, 2 users, \d+ req/s", shown)
 
 
 def _read(terminal: int) -> str:

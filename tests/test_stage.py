@@ -48,6 +48,21 @@ from pytest_loadperf.plan import Stage
             "Stage: rate is '1/min', at which nobody arrives in 5 s; expected a rate such as '200/s' or '90/min', or a "
             "ramp such as '50/s to 200/s'",
         ),
+        ({"users": 1, "requests": 0}, "Stage: requests is 0; expected a whole number from 1"),
+        ({"users": 1, "requests": -5}, "Stage: requests is -5; expected a whole number from 1"),
+        ({"users": 1, "requests": 1e4}, "Stage: requests is 10000.0; expected a whole number from 1"),
+        (
+            {"users": 200, "requests": 100},
+            "Stage: requests is 100, which 200 users can't share; expected one for each at least",
+        ),
+        (
+            {"rate": "200/s", "requests": 100, "duration": "5s"},
+            "Stage: requests does not go with rate, which says with duration how many arrive",
+        ),
+        (
+            {"users": 1, "requests": 9, "duration": ""},
+            "Stage: duration is ''; expected a duration with its unit, such as '30s', '1m30s' or '500ms'",
+        ),
         (
             {"name": "rush", "users": 0},
             "Stage('rush'): users is 0; expected a whole number from 1; it has no duration; "
@@ -82,8 +97,26 @@ def test_a_stage_says_its_size(given: dict[str, Any], size: str) -> None:
     assert Stage(**given, duration="10s").size == size
 
 
-def test_a_smoke_run_shrinks_users_rate_and_time() -> None:
+@pytest.mark.parametrize(
+    ("given", "extent"),
+    [
+        ({"duration": "1m30s"}, "90 s"),
+        ({"requests": 10_000}, "10000 requests, 600 s at most"),
+        ({"requests": 1, "duration": "30s"}, "1 request, 30 s at most"),
+    ],
+)
+def test_a_stage_says_how_long_it_goes_on(given: dict[str, Any], extent: str) -> None:
+    assert Stage(users=1, **given).extent == extent
+
+
+def test_requests_are_shared_to_the_last_one() -> None:
+    assert [Stage(users=4, requests=11).share(index, 4) for index in range(4)] == [3, 3, 3, 2]
+
+
+def test_a_smoke_run_shrinks_users_rate_requests_and_time() -> None:
     assert Stage(users=60, duration="30s").scaled(0.1) == Stage(users=6, duration="3.000s")
+    assert Stage(users=60, requests=500).scaled(0.1) == Stage(users=6, requests=50, duration="60.000s")
+    assert Stage(users=9, requests=9).scaled(0.001) == Stage(users=1, requests=1, duration="1.000s")
     scaled = Stage(rate="50/s to 200/s", max_users=40, duration="30s").scaled(0.1)
     assert scaled == Stage(rate="5/s to 20/s", max_users=4, duration="3.000s")
 

@@ -31,8 +31,9 @@ class Watch:
     def stage(self, name: str, asked: Stage | None) -> None:
         self.stages.append(name)
 
-    def second(self, users: int, recent: Summary) -> None:
+    def second(self, users: int, recent: Summary, made: int) -> None:
         self.seconds.append((users, recent.requests))
+        self.made = made
 
 
 def run(server: str, *users: str, abort: str | None = None, **others: object) -> tuple[TrialRun, Trial, Watch]:

@@ -51,7 +51,7 @@ def test_the_arrivals_of_a_lost_worker_are_missed(server: str, tmp_path: Path) -
 def test_a_killed_worker_is_named_and_the_others_go_on(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[int] = []
 
-    def kill_one(watch: Watch, users: int, recent: Summary) -> None:
+    def kill_one(watch: Watch, users: int, recent: Summary, made: int) -> None:
         watch.seconds.append((users, recent.requests))
         if len(watch.seconds) == 2:
             (generator,) = [child for child in psutil.Process().children() if child.children()]

@@ -23,6 +23,7 @@ from locust import TaskSet, User
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING
 
 from pytest_loadperf.generator.lateness import begin_task
+from pytest_loadperf.generator.quota import leads_to_tasks
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Stage
@@ -167,9 +168,7 @@ def _take_before_tasks(arrivals: Arrivals) -> None:
 
     def execute_next_task(tasks: Any) -> None:
         arrivals.see(tasks.user)
-        following = tasks._task_queue[0]
-        nested = isinstance(following, type) and issubclass(following, TaskSet)  # its tasks take the arrivals
-        begin_task(getcurrent(), 0.0 if nested else _take(arrivals, tasks))
+        begin_task(getcurrent(), 0.0 if leads_to_tasks(tasks) else _take(arrivals, tasks))  # these take the arrivals
         tasks.loadperf_between = False
         try:
             execute(tasks)

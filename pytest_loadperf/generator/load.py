@@ -31,6 +31,7 @@ class Load:
         self._tell = tell
         self._began = 0.0
         self._stopping = Event()
+        self._requests_made = Event()  # those that the stage was asked for
         self._failure: Failed | None = None
         self._faults: list[str] = []
         self._asked_to_stop = get_hub().loop.async_()  # the only call into gevent that another thread may make
@@ -42,8 +43,10 @@ class Load:
 
     def _mustered(self, prepared: Prepared, processes: LocalWorkers) -> Running | Workers:
         if self._plan.crew is None:
-            return Running(self._plan, prepared, self._tell, self._cut_short, self._ask_users)
-        return Workers(self._plan, prepared, processes, self._tell, self._cut_short, self._end_at_once)
+            return Running(self._plan, prepared, self._tell, self._cut_short, self._ask_users, self._requests_made.set)
+        return Workers(
+            self._plan, prepared, processes, self._tell, self._cut_short, self._end_at_once, self._requests_made.set
+        )
 
     def stop(self) -> None:
         """End the stages early; may be called from any thread."""
@@ -87,7 +90,8 @@ class Load:
         self._crew.begin(began)
         page = Page(self._plan, self._prepared) if self._plan.locust_page else None
         if self._prepared.shape is None:
-            run_stages(self._runner, self._plan.stages, began, self._stopping, self._begin_stage)
+            stages, stopping = self._plan.stages, self._stopping
+            run_stages(self._runner, stages, began, stopping, self._requests_made, self._begin_stage)
         else:
             run_shape(self._runner, self._prepared.shape, self._plan.scale, began, self._stopping, self._begin_stage)
         ended = monotonic()

@@ -26,6 +26,10 @@ from pytest_loadperf.generator.users import load_users, spread
 from pytest_loadperf.guard import HostGuard, guard_sockets
 from pytest_loadperf.plan import Plan
 
+_TAKEN_BY_TASKS = {  # of a stage: what it has, what tasks do with it, and what to give where there are none
+    "rate": ("a rate", "take the arrivals", "users"),
+    "requests": ("requests", "do not begin once these are enough", "duration"),
+}
 _COLLECT_EVERY = 10_000  # new objects; at Python's own 700 a FastHttpUser makes one request in fifty less
 
 
@@ -100,6 +104,9 @@ def _prepared(plan: Plan, role: Role) -> Prepared:
     users, shape = load_users(plan)
     if shape is None and not plan.stages:
         raise GeneratorError(f"{plan.locustfile} holds no LoadTestShape; give load() at least one Stage")
+    for size in _TAKEN_BY_TASKS:
+        if any(getattr(stage, size) for stage in plan.stages):
+            _check_for_tasks(users, *_TAKEN_BY_TASKS[size])
     if any(stage.rate for stage in plan.stages):
         _check_for_arrivals(users, plan)
     spread(users, plan.urls[role.first_url :] + plan.urls[: role.first_url])
@@ -121,13 +128,16 @@ def _prepared(plan: Plan, role: Role) -> Prepared:
     return Prepared(environment, runner, shape, counts)
 
 
-def _check_for_arrivals(users: Sequence[type[User]], plan: Plan) -> None:
+def _check_for_tasks(users: Sequence[type[User]], what: str, which: str, instead: str) -> None:
     for user in users:
         if issubclass(user, PytestUser):
             raise GeneratorError(
-                f"stages with a rate need users with tasks, which take the arrivals; {user.__name__} is made of a test "
-                "function. Give its stages users= instead"
+                f"stages with {what} need users with tasks, which {which}; {user.__name__} is made of a test "
+                f"function. Give its stages {instead}= instead"
             )
+
+
+def _check_for_arrivals(users: Sequence[type[User]], plan: Plan) -> None:
     if len(users) > 1:  # of a locustfile: classes that are given themselves were looked at before
         names = ", ".join(user.__name__ for user in users)
         raise GeneratorError(

@@ -62,6 +62,7 @@ class Recorder:
         self._users: dict[int, int] = {}  # how many there were in each second
         self.requests = 0  # every event, whether it could be counted or not
         self.failures = 0
+        self.on_answer: Callable[[float, Any], None] | None = None  # called with when it came, and its latency as told
         self.unanswered = 0  # requests that are in the windows, but that Locust never saw
 
     def on_request(
@@ -78,7 +79,10 @@ class Recorder:
         self.requests += 1
         self.failures += bool(exception)
         status = getattr(response, "status_code", None)
-        self._pending[request_type, name].append((self._clock(), response_time, response_length, exception, status))
+        at = self._clock()
+        self._pending[request_type, name].append((at, response_time, response_length, exception, status))
+        if self.on_answer is not None:
+            self.on_answer(at, response_time)
 
     def on_late_request(self, response_time: Any = None, **event: Any) -> None:
         """Locust's request event where users wait for arrivals: a task's first request began when that was due."""

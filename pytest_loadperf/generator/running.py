@@ -18,6 +18,7 @@ from pytest_loadperf.generator.meter import Meter
 from pytest_loadperf.generator.patience import PatientRunner
 from pytest_loadperf.generator.prepare import Prepared
 from pytest_loadperf.generator.protocol import End, Second, Waiting
+from pytest_loadperf.generator.quota import Quota
 from pytest_loadperf.generator.recorder import Recorder
 from pytest_loadperf.generator.starting import start_test
 from pytest_loadperf.generator.unanswered import sleeps, unanswered
@@ -39,11 +40,13 @@ class Running:
         tell: Callable[[Second], None],
         cut_short: Callable[[], None],
         ask_users: Callable[[int], None] | None = None,
+        requests_made: Callable[[], None] | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> None:
         """`cut_short` is called when the user's code ends the load; `ask_users` when arrivals want so many users.
 
-        Of the arrivals this process makes its share: of so many processes, those of the one with this index.
+        `requests_made` is called when a stage has the requests that it was asked for. Of these, and of the arrivals,
+        this process makes its share: of so many processes, those of the one with this index.
         """
         self._plan = plan
         self._prepared = prepared
@@ -54,6 +57,10 @@ class Running:
         self.ending = False  # whether the stages are over
         self._unfinished = self._unseen = 0
         self._user_errors: Counter[str] = Counter()
+        self._quota: Quota | None = None
+        if requests_made and any(stage.requests for stage in plan.stages):  # asked before a task, after its arrival
+            self._quota = Quota(requests_made, *share)
+            self.recorder.on_answer = self._quota.see
         open_model = any(stage.rate is not None for stage in plan.stages)
         self._arrivals: Arrivals | None = None
         if open_model and ask_users:
@@ -106,14 +113,18 @@ class Running:
         self.recorder.begin_stage(at)
         self._end_arrivals()
         self._meter.end_stage()
-        if self._arrivals is None or stage is None:
-            return
+        if self._arrivals is not None and stage is not None:
+            self._begin_arrivals(self._arrivals, stage, at)
+        if self._quota is not None:
+            self._quota.begin_stage(at, stage)
+
+    def _begin_arrivals(self, arrivals: Arrivals, stage: Stage, at: float) -> None:
         if stage.rate is None:
-            self._arrivals.release()
+            arrivals.release()
             self._arrived.append(None)
         else:
-            self._arrivals.begin()
-            self._arriving = gevent.spawn(self._arrivals.run, stage, at, self._stopping)
+            arrivals.begin()
+            self._arriving = gevent.spawn(arrivals.run, stage, at, self._stopping)
 
     def _end_arrivals(self) -> None:
         if self._arriving is not None:

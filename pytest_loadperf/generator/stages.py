@@ -1,7 +1,7 @@
 """Runs stages one after the other on Locust's runner, without restarting users.
 
 Locust's own shape loop blocks while it ramps and then skips the stages whose time has passed; here every stage gets
-its time, counted from one beginning so that it does not drift.
+its time, counted from one beginning so that it does not drift, or until its requests are made.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
 
+import gevent
 from gevent.event import Event
 from locust import LoadTestShape
 from locust.runners import Runner
@@ -23,21 +24,27 @@ def run_stages(
     stages: Sequence[Stage],
     began: float,
     stopping: Event,
+    requests_made: Event,
     begin_stage: Callable[[str, float, Stage | None], None],
 ) -> None:
-    """Each stage for its time, or until `stopping` is set; arrivals are made by those that `begin_stage` tells."""
+    """Each stage for its time, until `requests_made` is set for it, or until `stopping` is.
+
+    Arrivals, and so many requests, are made by those that `begin_stage` tells.
+    """
     begins = began
     for stage in stages:
+        requests_made.clear()
         begin_stage(stage.name or "", begins, stage)
         if stopping.is_set():
             return
         if stage.rate is None:
             users = stage.users or 0
             runner.start(users, stage.spawn_rate or max(users, runner.user_count))
-        stopping.wait(max(0.0, begins + stage.duration_s - monotonic()))
+        ends = begins + stage.duration_s
+        gevent.wait([stopping, requests_made], max(0.0, ends - monotonic()), count=1)
         if stopping.is_set():
             return
-        begins += stage.duration_s
+        begins = min(ends, monotonic()) if requests_made.is_set() else ends
 
 
 def run_shape(

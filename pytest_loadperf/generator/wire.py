@@ -88,6 +88,13 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Made:
+    """A worker has made its share of the requests that a stage was asked for."""
+
+    stage: int  # counted from 0
+
+
+@dataclass(frozen=True)
 class Told:
     """What a worker measured since the last one."""
 

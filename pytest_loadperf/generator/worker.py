@@ -39,6 +39,7 @@ class Worker:
         self._connection = Asking(_resolvable(join.host), join.port, self._name)
         self._runner: PatientWorkerRunner | None = None
         self._began = 0.0
+        self._stage = -1  # that it was told of last
         self._wait_s = 0.0  # for the last answers, unless the generator says otherwise
         self._over = Event()
         self._ready = False
@@ -150,6 +151,7 @@ class Worker:
             lambda second: self._tell(wire.Told(second, running.recorder.users_lately())),
             lambda: self._cut_short(running),
             lambda users: self._tell(wire.Wanted(users)),
+            lambda: self._tell(wire.Made(self._stage)),
             (index, welcome.size),
         )
         self._follow(runner, running, plan)
@@ -164,7 +166,8 @@ class Worker:
             running.begin(self._began)
 
         def begin_stage(_sender: str, stage: wire.StageBegins) -> None:
-            running.begin_stage(self._began + stage.at_s, next(stages, None))
+            self._stage += 1
+            running.begin_stage(self._begins(plan, stage.at_s), next(stages, None))
 
         def end_stages(_sender: str, end: wire.StagesEnd) -> None:
             at = self._began + end.at_s  # by this clock it may be a moment until then, in which arrivals are due
@@ -178,6 +181,12 @@ class Worker:
         wire.listen(runner, wire.Begins, begin, self._break)
         wire.listen(runner, wire.StageBegins, begin_stage, self._break)
         wire.listen(runner, wire.StagesEnd, end_stages, self._break)
+
+    def _begins(self, plan: Plan, at_s: float) -> float:
+        """When a stage does, by this clock, by which it may be a moment until then: who was held back goes on now."""
+        before = plan.stages[self._stage - 1] if 0 < self._stage <= len(plan.stages) else None
+        at = self._began + at_s
+        return min(at, monotonic()) if before is not None and before.requests else at
 
     def _cut_short(self, running: Running) -> None:
         """The user's code ends the load, for all."""

@@ -45,6 +45,7 @@ class Workers:
         tell: Callable[[Message], None],
         cut_short: Callable[[], None],
         fail: Callable[[Failed], None],
+        requests_made: Callable[[], None],
     ) -> None:
         assert plan.crew is not None
         assert isinstance(prepared.runner, Master)
@@ -61,11 +62,15 @@ class Workers:
         self._most = 0  # users of this stage, where it has arrivals
         self._wanted: dict[str, int] = {}  # by the arrivals of each worker
         self._asked_users = 0
+        self._requests_made = requests_made
+        self._stage = -1  # that the workers were told of last
+        self._made: set[str] = set()  # by name, those that have made their requests in it
         self._gone_at: dict[int, float] = {}  # processes that have ended
         self._watching: Greenlet | None = None
         self._runner.on_dismissed = self._dismiss
         wire.listen(self._runner, wire.Told, self._hear_second, self._break)
         wire.listen(self._runner, wire.Wanted, self._hear_wanted, self._break)
+        wire.listen(self._runner, wire.Made, self._hear_made, self._break)
         wire.listen(self._runner, wire.Broken, self._hear_broken, self._break)
         wire.listen(self._runner, wire.CutShort, lambda _sender, _message: cut_short(), self._break)
         wire.listen(self._runner, wire.Over, self._hear_end, self._break)
@@ -124,6 +129,8 @@ class Workers:
 
     def begin_stage(self, at: float, stage: Stage | None) -> None:
         """The next stage begins."""
+        self._stage += 1
+        self._made.clear()
         self._wanted.clear()
         self._most = max(stage.most_users, len(self._members)) if stage and stage.rate else 0
         self._asked_users = 0
@@ -173,6 +180,15 @@ class Workers:
             self._asked_users = users
             self._runner.start(users, max(users, self._runner.user_count))
 
+    def _hear_made(self, client: str, made: wire.Made) -> None:
+        if made.stage == self._stage:
+            self._made.add(client)
+            self._see_whether_all_made()
+
+    def _see_whether_all_made(self) -> None:
+        if self._made and self._made.issuperset(member.client for member in self._left):
+            self._requests_made()
+
     def _hear_broken(self, _client: str, broken: wire.Broken) -> None:
         self._give_up(replace(broken.failed, text=redact(broken.failed.text, self._plan.secrets)))
 
@@ -199,6 +215,7 @@ class Workers:
         member.lost = f"{member.name} was lost {monotonic() - self._began:.0f} s into the load: it {how}"
         self._seconds.leave(member.number)
         self._wanted.pop(member.client, None)
+        self._see_whether_all_made()
         if not self._running.ending:
             self._runner.go_on_without(member.client)
         if not self._left:

@@ -168,7 +168,7 @@ def _is_loopback(host: str) -> bool:
 def _in_words(stage: Stage) -> str:
     ramp = f" at {stage.spawn_rate:g}/s" if stage.spawn_rate else ""
     unmeasured = "" if stage.measured else ", not measured"
-    return f"{stage.name}: {stage.size}{ramp} for {stage.duration_s:g} s{unmeasured}"
+    return f"{stage.name}: {stage.size}{ramp} for {stage.extent}{unmeasured}"
 
 
 def _crew_in_words(crew: Crew) -> str:

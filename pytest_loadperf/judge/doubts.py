@@ -41,7 +41,9 @@ def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
     again = [("measured again: ", trial) for trial in load.again]
     beside = [(f"{load.against_name}, trial {number}: ", trial) for number, trial in enumerate(load.against, 1)]
     for where, trial in (*numbered, *again, *beside):
-        of_stages = (_of_stage(record) for record in stages_of(replace(load, trials=(trial,)), stage))
+        of_stages = (
+            _of_stage(record, load.aborted is not None) for record in stages_of(replace(load, trials=(trial,)), stage)
+        )
         of_trial = (*map(_lost, trial.generator.lost_workers), *_unseen(trial.generator), *_paused(trial.events))
         for doubt in chain(of_trial, *of_stages):
             found.append(replace(doubt, text=where + doubt.text, of_baseline=(where, trial) in beside))
@@ -78,19 +80,30 @@ def _paused(events: Iterable[ServiceEvent]) -> Iterator[Doubt]:
             )
 
 
-def _of_stage(record: StageRecord) -> Iterator[Doubt]:
+def _of_stage(record: StageRecord, aborted: bool) -> Iterator[Doubt]:
     if is_bottleneck(record.generator):
         yield _bottleneck(record.stage, record.generator)
     if 0 < record.users < (record.stage.users or 0):
         yield _too_few(record.stage, record.users)
     if record.arrivals is not None and record.arrivals.overdue > record.arrivals.due * _HIDDEN:
         yield _unreached(record.stage, record.arrivals)
+    if record.summary.requests < (record.stage.requests or 0) and not aborted:  # which is told for itself
+        yield _unmade(record.stage, record.summary.requests)
 
 
 def _too_few(stage: Stage, users: int) -> Doubt:
     return Doubt(
         f"stage {stage.name!r}: only {users} of {stage.users} users ran",
         "those that end by themselves, or can not be started in time, are missing in what the service was asked for",
+        blames_generator=False,
+    )
+
+
+def _unmade(stage: Stage, requests: int) -> Doubt:
+    return Doubt(
+        f"stage {stage.name!r}: only {requests} of {stage.requests} requests were made",
+        f"the others did not come within {stage.duration_s:g} s, or were the share of a worker that was lost; give the "
+        "stage a longer duration unless the service is to blame",
         blames_generator=False,
     )
 

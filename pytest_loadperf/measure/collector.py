@@ -33,6 +33,10 @@ class Collector:
         windows = [window for window in self._windows.values() if window.stage == index]
         return with_effects(summarise(windows, duration_s), windows, began_s)
 
+    def requests(self, stage: int) -> int:
+        """How many of a stage have been told so far."""
+        return sum(window.requests for window in self._windows.values() if window.stage == stage)
+
     def since(self, second: int) -> Iterator[Window]:
         """The windows of this second and later ones."""
         return (window for window in self._windows.values() if window.second >= second)

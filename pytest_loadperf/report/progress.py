@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _EVERY_S = 10.0
 _SETTLED_S = 0.5
 _BAR = "{desc} {bar:20} {n:.0f}/{total:.0f} s{postfix}"
+_BAR_OF_REQUESTS = "{desc} {bar:20} {n:.0f}/{total:.0f} requests{postfix}"
 _COUNTER = "{desc} {n:.0f} s{postfix}"
 
 
@@ -73,13 +74,15 @@ class Progress:
             with capture.global_and_fixture_disabled():
                 yield
 
-    def bar(self, stage: str, total_s: float | None) -> tqdm[Any]:
+    def bar(self, stage: str, asked: Stage | None) -> tqdm[Any]:
         """A new bar, on a line of its own."""
         from tqdm import tqdm
 
         self._reporter.ensure_newline()
-        form = _BAR if total_s else _COUNTER
-        return tqdm(total=total_s, desc=stage, bar_format=form, file=sys.stderr, dynamic_ncols=True)
+        form, total = (_COUNTER, None) if asked is None else (_BAR, asked.duration_s)
+        if asked and asked.requests:
+            form, total = _BAR_OF_REQUESTS, asked.requests
+        return tqdm(total=total, desc=stage, bar_format=form, file=sys.stderr, dynamic_ncols=True)
 
     @contextmanager
     def load(self, title: str) -> Iterator[Watcher]:
@@ -118,12 +121,12 @@ class Watcher:
             return
         with self._progress.visible():
             if self._progress.draws:
-                self._bar = self._progress.bar(self._stage, asked.duration_s if asked else None)
+                self._bar = self._progress.bar(self._stage, asked)
         if self._bar is None:
             self._progress.say(f"{self._stage}: {_planned(asked)}")
 
-    def second(self, users: int, recent: Summary) -> None:
-        """About a second has passed; `recent` holds what was answered in it."""
+    def second(self, users: int, recent: Summary, made: int) -> None:
+        """About a second has passed; `recent` holds what was answered in it, and so many were in the stage so far."""
         passed_s = time.monotonic() - self._began
         if self._progress.silent or passed_s < _SETTLED_S:  # this tells of the stage before
             return
@@ -132,14 +135,15 @@ class Watcher:
         if self._asked and passed_s > self._asked.duration_s + _SETTLED_S:
             told = f"waiting for the last answers of {users} users"
         if self._bar is not None:
-            self._draw(self._bar, passed_s, told)
+            self._draw(self._bar, made if self._asked and self._asked.requests else passed_s, told)
         elif time.monotonic() - self._last_line >= _EVERY_S:
             self._last_line = time.monotonic()
-            self._progress.say(f"{self._stage}: {passed_s:.0f} s, {told}")
+            requests = f", {made} of {self._asked.requests} requests" if self._asked and self._asked.requests else ""
+            self._progress.say(f"{self._stage}: {passed_s:.0f} s{requests}, {told}")
 
-    def _draw(self, bar: tqdm[Any], passed_s: float, told: str) -> None:
+    def _draw(self, bar: tqdm[Any], done: float, told: str) -> None:
         with self._progress.visible():
-            bar.n = min(passed_s, bar.total or passed_s)
+            bar.n = min(done, bar.total or done)
             bar.set_postfix_str(told, refresh=True)
 
     def _close(self) -> None:
@@ -157,4 +161,4 @@ def _planned(asked: Stage | None) -> str:
     if asked is None:
         return "as the shape says"
     size = asked.size if asked.rate or asked.users == 1 else f"up to {asked.size}"
-    return f"{size} for {asked.duration_s:g} s" + ("" if asked.measured else ", not measured")
+    return f"{size} for {asked.extent}" + ("" if asked.measured else ", not measured")
