@@ -13,6 +13,7 @@ from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts
+from pytest_loadperf.judge.paired import lacks_pairs
 from pytest_loadperf.judge.regression import is_suspect
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.judge.verdicts import advised, judge
@@ -99,16 +100,20 @@ class Measuring:
         """The record with so many pairs of trials, one of each build, or as many as came before one was stopped early.
 
         There are as many again where these do not tell whether the demands hold, or, with `advice`, what is judged
-        anyway, and none of that is broken already.
+        anyway, and none of that is broken already. Requests that are too few for a percentile tell nothing either, but
+        more pairs are worth their time only if they make enough of them.
         """
         record = self._paired(replace(record, against_name=counterpart.name), counterpart, pairs)
         if record.aborted or record.faults or doubts(record):
             return record
         judged = _judged(record, None, demands, advice=advice)
-        suspects = {} if any(verdict.breach for verdict in judged.values()) else _suspects(judged)
-        for verdict in suspects.values():
+        if any(verdict.breach for verdict in judged.values()):
+            return record
+        short = {each: verdict for each, verdict in judged.items() if lacks_pairs(each.metric, record)}
+        undecided = {**_suspects(judged), **short}
+        for verdict in undecided.values():
             self._progress.say(f"loadperf: {record.name}: {verdict.threshold}: {verdict.reason}; measuring more pairs")
-        return self._paired(record, counterpart, 2 * pairs) if suspects else record
+        return self._paired(record, counterpart, 2 * pairs) if undecided else record
 
     def _paired(self, record: LoadRecord, counterpart: Counterpart, pairs: int) -> LoadRecord:
         """Every second pair begins with the other build, so that what warms up or wears out favours neither.

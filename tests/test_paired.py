@@ -12,7 +12,7 @@ from records import window
 
 from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts
-from pytest_loadperf.judge.paired import Pairs, comparisons
+from pytest_loadperf.judge.paired import Pairs, comparisons, lacks_pairs
 from pytest_loadperf.judge.rule import RATIO, SHARE
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import advised, judge
@@ -25,9 +25,15 @@ STEADY = [200.0, 201.0, 199.0, 200.0, 200.0]
 REQUESTS = 400
 
 
-def trial(mean_ms: float, failures: int = 0, endpoint: str = "/", check: SelfCheck | None = None) -> Trial:
+def trial(
+    mean_ms: float,
+    failures: int = 0,
+    endpoint: str = "/",
+    check: SelfCheck | None = None,
+    requests: int = REQUESTS,
+) -> Trial:
     """One stage in which every request took so long."""
-    whole = summarise([window(0, 0, "GET", endpoint, 5, [mean_ms] * REQUESTS)], 10.0)
+    whole = summarise([window(0, 0, "GET", endpoint, 5, [mean_ms] * requests)], 10.0)
     stage = StageRecord(Stage("rush", users=5, duration="10s"), 0.0, replace(whole, failures=failures), users=5)
     stage = stage if check is None else replace(stage, generator=check)
     return Trial("2026-11-19T10:00:00+00:00", (stage,), GeneratorRecord(REQUESTS))
@@ -202,6 +208,40 @@ def test_where_no_change_that_counts_is_left_possible_more_pairs_would_tell_noth
     assert many is not None
     assert (few.undecided, many.undecided) == (True, False)
     assert 0.98 < many.low / many.centre < 1 < many.high / many.centre < 1.02
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "why", "lacking"),
+    [
+        (91, 200, "not identifiable with 182 requests, about 368 needed", False),  # nor with 364
+        (92, 200, "not identifiable with 184 requests, about 368 needed", True),
+        (200, 92, "git:main (ab12cd3): not identifiable with 184 requests, about 368 needed", True),
+        (184, 184, None, False),
+    ],
+)
+def test_requests_of_all_pairs_count_and_more_pairs_are_lacking_only_where_they_would_be_enough(
+    ours: int, theirs: int, why: str | None, lacking: bool
+) -> None:
+    load = pairs([trial(200, requests=ours)] * 2, [trial(200, requests=theirs)] * 2)
+    verdict = seen("p99 < baseline + 20%", load)
+    assert (verdict.status, verdict.reason if why else None) == ("inconclusive" if why else "ok", why)
+    assert lacks_pairs(parse("p99 < baseline + 20%").metric, load) is lacking
+    told = ["p50", "p95", *(["p99"] if why is None else [])]
+    assert [str(each.metric) for each in comparisons(load) if each.metric.percent] == told
+
+
+@pytest.mark.parametrize(
+    ("text", "theirs"),
+    [
+        ("p99 < baseline", trial(200, failures=50, requests=100)),
+        ("p99[/] < baseline", trial(200, endpoint="/new", requests=100)),
+    ],
+    ids=["fails more", "lacks the endpoint"],
+)
+def test_more_pairs_are_not_lacking_where_the_baseline_is_no_measure(text: str, theirs: Trial) -> None:
+    load = pairs([trial(200, requests=100)] * 2, [theirs] * 2)
+    assert seen(text, load).reason.endswith("not identifiable with 200 requests, about 368 needed")
+    assert not lacks_pairs(parse(text).metric, load)
 
 
 def accused(chance: random.Random, change: float, differ: float, count: int = 5) -> bool:

@@ -146,6 +146,26 @@ class Comparison:
         return away(value, self.change.centre, scale_of(self.metric.name))
 
 
+def requests_of_fewer(metric: Metric, load: LoadRecord) -> tuple[int, bool]:
+    """The requests that a number is of, all pairs together, in the build that made fewer; whether that's the baseline.
+
+    Without a build beside, and where that one made none at all, it is the load's own.
+    """
+    ours, theirs = (
+        measured(half, metric.stage, metric.endpoint).requests for half in (load, replace(load, trials=load.against))
+    )
+    return (theirs, True) if 0 < theirs < ours else (ours, False)
+
+
+def lacks_pairs(metric: Metric, load: LoadRecord) -> bool:
+    """Whether too few requests were made for a percentile, and those of as many pairs again are likely to be enough."""
+    requests, _ = requests_of_fewer(metric, load)
+    if metric.percent is None or are_enough(requests, metric.percent) or not are_enough(2 * requests, metric.percent):
+        return False
+    beside = replace(load, trials=load.against)
+    return not math.isnan(metric.value(beside)) and not _no_measure(metric, load, beside, "inconclusive")
+
+
 def comparisons(load: LoadRecord) -> list[Comparison]:
     """Every series of a load that can be told of, against that of the build beside it."""
     return [made for metric in series_of(load) if (made := _comparison(metric, load)) is not None]
@@ -167,8 +187,7 @@ def _comparison(metric: Metric, load: LoadRecord) -> Comparison | None:
 
 
 def _too_few(metric: Metric, load: LoadRecord) -> bool:
-    requests = measured(load, metric.stage, metric.endpoint).requests
-    return metric.percent is not None and not are_enough(requests, metric.percent)
+    return metric.percent is not None and not are_enough(requests_of_fewer(metric, load)[0], metric.percent)
 
 
 def _pairs(metric: Metric, load: LoadRecord, worse: float) -> Pairs:

@@ -10,7 +10,7 @@ from pytest_loadperf.judge.baseline import Baseline
 from pytest_loadperf.judge.doubts import doubts, in_doubt, tail_doubts
 from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import Metric
-from pytest_loadperf.judge.paired import judge_paired
+from pytest_loadperf.judge.paired import judge_paired, requests_of_fewer
 from pytest_loadperf.judge.regression import judge_change
 from pytest_loadperf.judge.statistics import are_enough, failure_rate_bound, requests_needed
 from pytest_loadperf.judge.thresholds import Threshold
@@ -108,9 +108,12 @@ def _unbroken(verdict: Verdict, summary: Summary, percent: float) -> Verdict:
 
 
 def _too_few_to_tell(load: LoadRecord, metric: Metric, percent: float) -> str:
-    """Why a percentile is one request's own; empty where it is not."""
-    requests = measured(load, metric.stage, metric.endpoint).requests
-    return "" if are_enough(requests, percent) else _too_few(requests, requests_needed(percent / 100, 0.975))
+    """Why a percentile is one request's own, be it that of the build beside; empty where it is not."""
+    requests, of_baseline = requests_of_fewer(metric, load)
+    if are_enough(requests, percent):
+        return ""
+    whose = f"{load.against_name}: " if of_baseline else ""
+    return whose + _too_few(requests, requests_needed(percent / 100, 0.975))
 
 
 def _too_few(requests: int, needed: int) -> str:
