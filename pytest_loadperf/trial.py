@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -114,7 +115,7 @@ class TrialRun:
         for index, (began, ended) in enumerate(zip(self._began, ends, strict=True)):
             lasted = max(ended - began.at_s, 0.001)
             stage = self._plan.stages[index] if self._plan.stages else self._shape_stage(began.name, lasted)
-            cpu_percent, memory_bytes = _usage(self._samples, began.at_s, ended)
+            cpu_percent, memory_bytes = usage(self._samples, began.at_s, ended)
             yield StageRecord(
                 stage=stage,
                 began_s=began.at_s,
@@ -158,13 +159,20 @@ def _generator_record(end: End) -> GeneratorRecord:
     )
 
 
-def _usage(samples: Sequence[Sample], began_s: float, ended_s: float) -> tuple[float, int]:
-    """Mean CPU and peak memory between two moments, of all replicas together."""
-    by_replica: dict[int, list[Sample]] = {}
+def usage(samples: Sequence[Sample], began_s: float, ended_s: float) -> tuple[float, int]:
+    """Mean CPU and peak memory between two moments, of all replicas together; NaN and 0 where nothing tells of them."""
+    by_replica: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
-        if began_s < sample.at_s <= ended_s + 0.5:  # a sample tells of the second before it
-            by_replica.setdefault(sample.replica, []).append(sample)
-    if not by_replica:
+        by_replica[sample.replica].append(sample)
+    told = [found for own in by_replica.values() if (found := _telling(own, began_s, ended_s))]
+    if not told:
         return math.nan, 0
-    cpu = sum(sum(sample.cpu_percent for sample in found) / len(found) for found in by_replica.values())
-    return cpu, sum(max(sample.memory_bytes for sample in found) for found in by_replica.values())
+    cpu = sum(sum(sample.cpu_percent for sample in found) / len(found) for found in told)
+    return cpu, sum(max(sample.memory_bytes for sample in found) for found in told)
+
+
+def _telling(samples: Sequence[Sample], began_s: float, ended_s: float) -> Sequence[Sample]:
+    """The samples of one replica that tell of a stage: each tells of the time since the one before it."""
+    after_s = ended_s + 0.5  # mostly of the stage's last second
+    inside = [sample for sample in samples if began_s < sample.at_s <= after_s]
+    return inside or [sample for sample in samples if sample.at_s > after_s][:1]  # that of a short stage comes late

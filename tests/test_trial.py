@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,7 @@ from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord, ServiceRecord
 from pytest_loadperf.service.spec import UrlSpec
 from pytest_loadperf.service.url import UrlService
-from pytest_loadperf.trial import TrialRun
+from pytest_loadperf.trial import TrialRun, usage
 
 
 class Watch:
@@ -108,6 +109,16 @@ def test_users_belong_to_the_stage_in_which_they_ran(server: str) -> None:
     )
     _, trial, _ = run(server, "Fast", stages=stages)
     assert [record.users for record in trial.stages] == [4, 8, 10, 12]
+
+
+def test_what_a_service_used_in_a_stage_is_in_its_samples_or_in_the_next_one_which_tells_of_it_too() -> None:
+    samples = [Sample(at_s, 0, 10.0 * at_s, int(at_s * 100)) for at_s in (1.0, 2.0, 4.0, 6.0)]
+    assert usage(samples, 0.0, 2.0) == (15.0, 200)
+    assert usage(samples, 2.1, 3.2) == (40.0, 400)  # the engine was late
+    assert usage([*samples, Sample(3.0, 1, 5.0, 50)], 2.1, 3.2) == (45.0, 450)
+    cpu_percent, memory_bytes = usage(samples, 6.1, 7.0)
+    assert math.isnan(cpu_percent)
+    assert memory_bytes == 0
 
 
 class DyingService(UrlService):
