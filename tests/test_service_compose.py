@@ -130,10 +130,9 @@ def test_each_container_of_the_service_has_an_address_and_samples_and_what_befal
     file.write_text(FILE.replace("build: .", "build: .\n    scale: 2"))
     with start(ComposeSpec(file=file, service="web", port=8000), say=print) as service:
         hosts = {told(url)["env"]["HOSTNAME"] for url in service.urls}
-        time.sleep(1.2)
         began = time.time()
         with service.sampling(time.monotonic()) as samples:
-            time.sleep(2.2)
+            time.sleep(0.6)
         for one in engine.client.containers.list(ignore_removed=True):
             if re.fullmatch(rf"loadperf-{os.getpid()}-.*(db|web.2)(.1)?", one.name or ""):
                 one.kill()
@@ -147,7 +146,7 @@ def test_each_container_of_the_service_has_an_address_and_samples_and_what_befal
     }
     assert len(hosts) == 2
     assert service.record.limits["replicas"] == "2"
-    assert sorted(sample.replica for sample in samples) == [0, 0, 1, 1]
+    assert {sample.replica for sample in samples} == {0, 1}
     assert all(2e6 < sample.memory_bytes < 128 * 2**20 for sample in samples)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from docker_engine import BASE_IMAGE, the_engine
 from owning import TELLING
-from service_asking import failure, told
+from service_asking import failure, soon, told
 
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.service.choose import start
+from pytest_loadperf.service.container import ContainerService
 from pytest_loadperf.service.engine import Engine
 from pytest_loadperf.service.spec import DockerSpec
 
@@ -90,11 +91,12 @@ def test_one_that_is_started_anew_answers_from_new_containers_and_is_sampled(eng
         assert {container.id for container in after}.isdisjoint(container.id for container in containers)
         assert {told(url)["env"]["HOSTNAME"] for url in service.urls} == {container.id[:12] for container in after}
         assert service.record == record
-        time.sleep(1.5)
+        assert isinstance(service, ContainerService)
+        assert all(meter.latest() for meter in service._meters)  # lest a load that begins now lacks its first second
         with service.sampling(time.monotonic()) as samples:
-            time.sleep(2.2)
+            time.sleep(0.6)
     assert {sample.replica for sample in samples} == {0, 1}
-    assert all(sample.cpu_percent > 0 for sample in samples)
+    assert all(sample.at_s < 0.7 and sample.cpu_percent > 20 for sample in samples)
     assert of_this_process(engine) == []
 
 
@@ -167,33 +169,54 @@ def test_of_a_long_log_no_more_is_read_than_is_bounded() -> None:
 
 def test_samples_hold_cpu_and_memory_of_every_replica_from_the_first_second_on() -> None:
     with start(spec("burn", replicas=2, cpus=0.25), say=print) as service:
-        time.sleep(2.2)  # the stage before
         with service.sampling(time.monotonic()) as samples:
             time.sleep(3)
             ended = time.monotonic()
-        assert time.monotonic() - ended < 0.2
+        assert time.monotonic() - ended < 1.2
 
     for replica in (0, 1):
         own = [sample for sample in samples if sample.replica == replica]
         assert own[0].at_s <= 1.3
-        # The engine answers once a second at its own beat: the load may end just before the third answer.
-        assert len(own) in (2, 3)
-        assert own[-1].at_s > 1.9
+        # The engine answers once a second at its own beat, and the end waits for an answer unless one came just before.
+        assert len(own) in (3, 4)
+        assert 2.4 < own[-1].at_s < 3.1
         assert all(sample.cpu_percent < 35 for sample in own)
         assert max(sample.cpu_percent for sample in own) > 15  # in a second in which it got its quarter of a core
         assert all(2e6 < sample.memory_bytes < 100e6 for sample in own)
 
 
-def test_sampling_a_container_that_died_raises_nothing(engine: Engine) -> None:
-    with start(spec(), say=print) as service:
-        time.sleep(1.2)
+def test_a_load_of_one_second_has_its_samples_whenever_the_engine_answers() -> None:
+    with start(spec("burn", cpus=0.5), say=print) as service:
+        assert isinstance(service, ContainerService)
+        (meter,) = service._meters
+        before = meter.latest()
+        assert soon(lambda: meter.latest() != before)
+        time.sleep(0.9)  # the next answer is so early in the load that it tells nothing, the one after comes too late
         with service.sampling(time.monotonic()) as samples:
-            (container,) = of_this_process(engine)
+            time.sleep(0.98)
+            ended = time.monotonic()
+        assert time.monotonic() - ended < 1
+
+    (sample,) = samples
+    assert sample.at_s == pytest.approx(1, abs=0.05)
+    assert 20 < sample.cpu_percent < 75
+    assert sample.memory_bytes > 2e6
+
+
+def test_sampling_a_container_that_died_raises_nothing_and_waits_for_no_answer(engine: Engine) -> None:
+    def loaded() -> None:
+        with service.sampling(time.monotonic()) as samples:
             container.kill()
-            time.sleep(1.5)
-        with pytest.raises(ServiceError, match="ended with exit code 137"):
+            time.sleep(0.6)
+            assert len(samples) <= 1
             service.check()
-    assert len(samples) <= 1
+
+    with start(spec(), say=print) as service:
+        (container,) = of_this_process(engine)
+        began = time.monotonic()
+        with pytest.raises(ServiceError, match="ended with exit code 137"):
+            loaded()
+        assert time.monotonic() - began < 2
 
 
 def test_a_container_that_is_removed_by_others_is_reported(engine: Engine) -> None:

@@ -100,6 +100,26 @@ def test_a_meter_that_hangs_does_not_hold_the_end_of_the_load() -> None:
     released.set()
 
 
+def test_the_end_of_a_load_waits_for_a_meter_with_a_beat_of_its_own_and_no_longer() -> None:
+    began = time.monotonic() - 1.0
+
+    class Beating(Steady):
+        def begin(self) -> Reading | None:
+            return Reading(began, 10.0, 1)
+
+        def latest(self) -> Reading | None:
+            now = time.monotonic()
+            return Reading(began, 10.0, 1) if now < began + 1.2 else Reading(now, 10.5, 2)
+
+    with sampled([Beating(0.0)], began, every_s=0.25, patience_s=5) as samples:
+        pass
+    ended = time.monotonic()
+
+    assert ended - began < 1.4
+    (sample,) = samples
+    assert (round(sample.at_s, 1), round(sample.cpu_percent), sample.memory_bytes) == (1.0, 50, 2)
+
+
 def answer(usage: int, **memory: int) -> dict[str, object]:
     return {
         "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},

@@ -24,6 +24,7 @@ from pytest_loadperf.service.stats import StatsMeter
 
 _COMPOSE_SERVICE = "com.docker.compose.service"
 _LOOK_EVERY_S = 0.25  # the engine's beat is its own: each answer is taken soon after it came
+_ANSWER_S = 3.0  # the engine answers once a second, later on a busy machine
 
 
 class ContainerService(RunningService):
@@ -109,7 +110,7 @@ class ContainerService(RunningService):
 
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Samples of each container, at the engine's beat."""
-        return sampled(self._meters, began, _LOOK_EVERY_S)
+        return sampled(self._meters, began, _LOOK_EVERY_S, _ANSWER_S)
 
     def pause(self) -> None:
         """Freeze the containers; one that has ended is reported as such."""
@@ -142,6 +143,8 @@ class ContainerService(RunningService):
         self._events = EventLog(api, label)
         self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
         self._meters = [StatsMeter(api, container.id or "") for container in self._containers]
+        for meter in self._meters:
+            meter.await_answer(_ANSWER_S)
 
     def _unwatch(self) -> None:
         self._restarts = {}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pytest_loadperf.model import Sample
 
 _SHORTEST_S = 0.2  # a rate over less is noise; what it holds goes into the next one
-_PROMPT_S = 0.15  # how long the end of a load waits for the last sample
+_PROMPT_S = 0.15  # how long the end of a load waits for the last sample, where that is not the meter's to say
+_OLD_S = 0.5  # a stage that lasts as long has a sample
+_LOOK_EVERY_S = 0.02  # while the end of a load waits
 
 
 @dataclass(frozen=True)
@@ -35,31 +38,62 @@ class Meter(Protocol):
 
 
 @contextmanager
-def sampled(meters: Sequence[Meter], began: float, every_s: float = 1.0) -> Iterator[list[Sample]]:
-    """A list that fills with samples in the background while the context lasts."""
-    samples: list[Sample] = []
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=_collect, args=(meters, began, every_s, samples, stop), name="loadperf-sampler", daemon=True
-    )
+def sampled(
+    meters: Sequence[Meter], began: float, every_s: float = 1.0, patience_s: float = 0.0
+) -> Iterator[list[Sample]]:
+    """A list that fills with samples in the background while the context lasts.
+
+    Where a meter has nothing to tell of the load's last moments yet, its end waits for that, `patience_s` at most.
+    """
+    sampling = _Sampling(meters, began, every_s, patience_s)
+    thread = threading.Thread(target=sampling.run, name="loadperf-sampler", daemon=True)
     thread.start()
     try:
-        yield samples
+        yield sampling.samples
+    except BaseException:
+        sampling.patience_s = 0.0  # what went wrong is told at once
+        raise
     finally:
-        stop.set()
-        thread.join(_PROMPT_S)
+        sampling.ended.set()
+        thread.join(sampling.patience_s + _PROMPT_S)
 
 
-def _collect(
-    meters: Sequence[Meter], began: float, every_s: float, samples: list[Sample], stop: threading.Event
-) -> None:
-    last = [meter.begin() for meter in meters]
-    stopped = False
-    while not stopped:
-        elapsed_s = time.monotonic() - began
-        stopped = stop.wait(every_s - elapsed_s % every_s)
-        for replica, meter in enumerate(meters):
-            last[replica] = _add(samples, replica, began, last[replica], meter.latest())
+class _Sampling:
+    """Looks at all meters every so often, and adds a sample for what is new."""
+
+    def __init__(self, meters: Sequence[Meter], began: float, every_s: float, patience_s: float) -> None:
+        self._meters = meters
+        self._began = began
+        self._every_s = every_s
+        self._last: list[Reading | None] = []
+        self.patience_s = patience_s
+        self.samples: list[Sample] = []
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """From the load's beginning to its end."""
+        self._last = [meter.begin() for meter in self._meters]
+        over = False
+        while not over:
+            elapsed_s = time.monotonic() - self._began
+            over = self.ended.wait(self._every_s - elapsed_s % self._every_s)
+            self._look()
+        ended = time.monotonic()
+        while any(_is_old(last, ended) for last in self._last) and time.monotonic() < ended + self.patience_s:
+            time.sleep(_LOOK_EVERY_S)
+            self._look(ended)
+
+    def _look(self, until: float = math.inf) -> None:
+        """Take what each meter tells; of an answer that comes after the end, all that was used is the load's."""
+        for replica, meter in enumerate(self._meters):
+            now = meter.latest()
+            if now is not None and now.at > until:
+                now = replace(now, at=until)
+            self._last[replica] = _add(self.samples, replica, self._began, self._last[replica], now)
+
+
+def _is_old(last: Reading | None, ended: float) -> bool:
+    return last is None or ended - last.at > _OLD_S
 
 
 def _add(

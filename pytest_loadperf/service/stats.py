@@ -13,17 +13,19 @@ from pytest_loadperf.service.sampler import Reading
 
 
 class StatsMeter:
-    """Listens to one container's statistics, once a second and at the engine's beat, from its making until closed.
-
-    Opened with the load, the stream would give its first answer up to a second late.
-    """
+    """Listens to one container's statistics, once a second and at the engine's beat, from its making until closed."""
 
     def __init__(self, api: APIClient, container: str) -> None:
         self._api = api
         self._url = f"{api.base_url}/v{api.api_version}/containers/{container}/stats"
         self._closed = False
         self._heard: tuple[Reading, ...] = ()  # the last two
+        self._told = threading.Event()  # that there is an answer, or will be none
         threading.Thread(target=self._listen, name="loadperf-stats", daemon=True).start()
+
+    def await_answer(self, patience_s: float) -> None:
+        """Wait for the first answer: a load that begins without one would lack what it uses until then."""
+        self._told.wait(patience_s)
 
     def begin(self) -> Reading | None:
         """How things should stand now, if the container went on as it did between the last two answers."""
@@ -51,10 +53,13 @@ class StatsMeter:
                         return
                     if (reading := reading_of(json.loads(answer))) is not None:
                         self._heard = (*self._heard[-1:], reading)
+                        self._told.set()
         except Exception:
             # The container, the engine or the connection is gone, each with an error of its own library: `check`
             # tells of it, and a load does not break for want of samples.
             return
+        finally:
+            self._told.set()
 
 
 def reading_of(answer: dict[str, Any]) -> Reading | None:
