@@ -120,10 +120,15 @@ def test_the_same_build_has_not_and_nothing_of_it_stays_nor_is_it_a_baseline_of_
     after.stdout.fnmatch_lines(["*no comparable run*, against was '2 pairs', is 'none'*"])
 
 
-def test_it_works_under_xdist(repository: Project) -> None:
+def test_it_works_under_xdist_and_where_nothing_is_judged_no_more_pairs_are_asked_for(repository: Project) -> None:
     (repository.path / "test_other.py").write_text("def test_other(): pass\n")
-    result = repository.run(*BESIDE_MAIN, "-n2")
+    (repository.path / "test_it.py").write_text(MARKED.replace("+ 20%", "- 50%"))  # which no two pairs show
+    result = repository.run(*BESIDE_MAIN, "--loadperf-scale", "0.5", "--loadperf-fail-on", "regression", "-n2")
     result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        ["*inconclusive  rush  p50 < baseline - 50% * (shown, not judged: --loadperf-scale 0.5*"]
+    )
+    result.stdout.no_fnmatch_line("*more pairs*")
     result.stdout.fnmatch_lines(["*rush, git:main*"])
     assert git(repository.path, "worktree", "list").count("\n") == 0
 
