@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -64,6 +65,11 @@ class Project:
 def python(*arguments: str) -> list[str]:
     """A command line of this Python."""
     return [sys.executable, *arguments]
+
+
+def hear_ctrl_c() -> None:
+    """A shell lets what it runs in the background ignore SIGINT, which would be inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def generators(pid: int) -> Iterator[psutil.Process]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from projects import Project, generators, python
+from projects import Project, generators, hear_ctrl_c, python
 
 LONG = 'long = load(Shopper, Stage("hold", users=2, duration="60s"))\ndef test_long(long): pass\n'
 
@@ -28,7 +28,7 @@ class Running:
                 cwd=project.path,
                 stdout=output,
                 stderr=output,
-                preexec_fn=_hear_ctrl_c,
+                preexec_fn=hear_ctrl_c,
             )
         self.tree: list[psutil.Process] = []
 
@@ -53,11 +53,6 @@ class Running:
     def left(self, within_s: float) -> list[psutil.Process]:
         """Which of its processes still live after that time."""
         return psutil.wait_procs(self.tree, timeout=within_s)[1]
-
-
-def _hear_ctrl_c() -> None:
-    """A shell lets what it runs in the background ignore SIGINT, which would be inherited."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 from collections import Counter
 
+import psutil
 import pytest
-from projects import Project
+from projects import Project, hear_ctrl_c, python
 from repositories import MARKED, SERVICE, TESTS, change, git
+from service_asking import soon
 
 from pytest_loadperf.history.store import open_store
 from pytest_loadperf.records import LoadRecord
@@ -200,6 +205,30 @@ def test_a_baseline_that_does_not_start_a_second_time_is_told(repository: Projec
             "no second time",
         ]
     )
+
+
+def test_ctrl_c_while_a_kept_service_is_started_anew_leaves_only_what_it_tells_how_to_end(repository: Project) -> None:
+    output, again = repository.path / "output.txt", repository.path / "again"
+    hang = 'os.path.exists("began") and (open("again", "w").close(), time.sleep(60)); open("began", "w").close()'
+    change(repository.path, "import asyncio, sys", f"import asyncio, os, sys, time\n{hang}")
+    (repository.path / "test_it.py").write_text(PLAIN.replace("700ms", "200ms"))
+    command = python("-m", "pytest", "--loadperf", "--loadperf-keep-service", *BESIDE_MAIN)
+    with output.open("w") as file:
+        run = subprocess.Popen(command, cwd=repository.path, stdout=file, stderr=file, preexec_fn=hear_ctrl_c)
+    try:
+        assert soon(again.exists, within_s=120), output.read_text()  # another load on this machine comes first
+        tree = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=10) == pytest.ExitCode.INTERRUPTED
+    finally:
+        run.kill()
+        run.wait()
+    (keeper,) = re.findall(r"stays up at http://\S+; end it with `kill (\d+)`", output.read_text())
+    _, left = psutil.wait_procs(tree, timeout=0.5)
+    assert len(left) == 2  # the command and who keeps it
+    os.kill(int(keeper), signal.SIGTERM)
+    assert psutil.wait_procs(left, timeout=3)[1] == []
+    assert git(repository.path, "worktree", "list").count("\n") == 0
 
 
 def test_a_service_that_the_run_does_not_start_is_refused(repository: Project, server: str) -> None:
