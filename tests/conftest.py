@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elsewhere import free_port, shop
@@ -19,16 +20,17 @@ os.environ.pop("PYTHONUNBUFFERED", None)  # where it is set, no test would miss 
 ANSWERING = Path(__file__).with_name("answering.py")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where workers share the tests (`-n 2 --dist loadgroup`), those of a file stay together, as do all with an engine.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Where workers share the tests (`-n 2`), those of a file stay together, as do all that look into the engine."""
+    from xdist.scheduler import LoadFileScheduling
 
-    Tests with an engine look at what others leave there.
-    """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "engine" if item.get_closest_marker("docker") else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc] # which ships no types
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "engine" if "mark.docker" in (config.rootpath / file).read_text() else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
