@@ -58,9 +58,9 @@ def _lines(service: RunningService, trial: Trial, at: float) -> _Lines:
     found: _Lines = {}
     # A log is read from the beginning as far as is bounded, which may not reach the moment that matters.
     for since in (began - _ASIDE_S, at - _ASIDE_S, at + _AFTER_S):
-        found = {
-            name: lines or found.get(name, ()) for name, lines in service.log_between(since, ended + _ASIDE_S).items()
-        }
+        for name, lines in service.log_between(since, ended + _ASIDE_S).items():
+            if name not in found or (lines and lines[-1].at >= at):  # else nothing was written from then on
+                found[name] = lines
         if all(not lines or lines[-1].at >= at for lines in found.values()):
             break
     longest = _LONGEST // max(1, len(found)) - _MARKED

@@ -122,17 +122,19 @@ class Judging:
         thresholds = item.stash.get(THRESHOLDS, ())
         if thresholds and not used:
             return "the test is marked with thresholds, but used no load fixture, so there is nothing to judge"
-        verdicts = []
+        verdicts, broken = [], []
         for names, result in used:
             own = [*self._verdicts(item, names, result, thresholds)]
             result.verdicts.extend(own)
             item.user_properties.extend(properties(result.record, own))
             self._loading.outbox.used.append(result.record.key)
-            self._loading.keep_log(result.record, own)
             verdicts += own
+            broken += [(result.record, verdict) for verdict in own if verdict.breach][:1]
         everything = {name for names, _ in used for name in names}
         verdicts += [_never_judged(item, each) for each in thresholds if each.load not in (None, *everything)]
         self._loading.outbox.verdicts += verdicts
+        for record, verdict in broken:
+            self._loading.keep_log(record, verdict)
         return breach_text(verdicts) if any(verdict.breach for verdict in verdicts) else None
 
     def _used(self, item: pytest.Item) -> list[tuple[set[str], LoadResult]]:

@@ -152,10 +152,9 @@ class Loading:
         self._services[record.key] = service
         return LoadResult.of(record)
 
-    def keep_log(self, load: LoadRecord, verdicts: Sequence[Verdict]) -> None:
-        """Where a threshold broke on a load, keep what its service wrote then."""
-        broken = next((verdict for verdict in verdicts if verdict.breach), None)
-        if broken and (log := log_around(broken, load, self._services[load.key], self.secrets)):
+    def keep_log(self, load: LoadRecord, broken: Verdict) -> None:
+        """Keep what the service of a load wrote when a threshold broke."""
+        if log := log_around(broken, load, self._services[load.key], self.secrets):
             self.outbox.logs.append(log)
 
     def _counterpart(self, service: RunningService, name: str) -> Counterpart | None:

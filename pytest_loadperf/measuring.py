@@ -140,7 +140,8 @@ class Measuring:
         return record
 
     def _candidate(self, record: LoadRecord, title: str) -> LoadRecord:
-        trial, run = self._trial(title, replace(self._plan, urls=self._service.urls), self._service)
+        plan = replace(self._plan, urls=self._service.urls)
+        trial, run = self._trial(record, title, plan, self._service)
         faults = tuple(dict.fromkeys((*record.faults, *run.faults)))
         return replace(record, trials=(*record.trials, trial), aborted=run.aborted, faults=faults)
 
@@ -148,17 +149,17 @@ class Measuring:
         name = counterpart.name
         with named(name):
             plan = replace(self._plan, urls=counterpart.service.urls)
-            trial, run = self._trial(f"{title}, {record.against_short}", plan, counterpart.service)
+            trial, run = self._trial(record, f"{title}, {record.against_short}", plan, counterpart.service)
         faults = tuple(dict.fromkeys((*record.faults, *(f"the baseline {name}: {fault}" for fault in run.faults))))
         aborted = f"the baseline {name}: {run.aborted}" if run.aborted else None
         return replace(record, against=(*record.against, _bare(trial)), aborted=aborted, faults=faults)
 
-    def _trial(self, title: str, plan: Plan, service: RunningService) -> tuple[Trial, TrialRun]:
+    def _trial(self, record: LoadRecord, title: str, plan: Plan, service: RunningService) -> tuple[Trial, TrialRun]:
         with self._progress.load(title) as watcher:
             run = TrialRun(plan, service, watcher, abort_check(self._spec.abort))
             trial = run.run()
         if run.locust_page is not None:
-            self._pages.keep(title, run.locust_page)
+            self._pages.keep(record.key.partition("::")[0], title, run.locust_page)
         return trial, run
 
 

@@ -82,6 +82,7 @@ def test_memory_that_is_full_is_told_of_all_replicas() -> None:
         ([("health_status", 1.0, "unhealthy"), ("die", 2.0, "137")], "db ended with exit code 137 2 s after the load"),
         ([("kill", 1.0, "1"), ("restart", 2.0, "")], "db was restarted 2 s after the load began"),
         ([("die", 1.0, "0")], "the service was at its CPU limit"),
+        ([("die", 99.0, "137")], "the service was at its CPU limit"),  # after the last stage
     ],
 )
 def test_what_befell_a_container_comes_first(events: Sequence[tuple[str, float, str]], cause: str) -> None:

@@ -152,7 +152,8 @@ def test_what_it_came_to_is_told_with_each_verdict_and_each_load(told: Any) -> N
 
 def test_a_rate_is_told_with_its_arrivals(told: Any) -> None:
     stage = told["loads"][1]["stages"]["rush"]
-    assert stage["asked"] == {"users": None, "spawn_rate": None, "rate": "20/s", "max_users": 50, "duration_s": 10.0}
+    unset = dict.fromkeys(("users", "spawn_rate", "requests"))
+    assert stage["asked"] == {**unset, "rate": "20/s", "max_users": 50, "duration_s": 10.0}
     assert stage["arrivals"] == {
         **{"due": 200, "started": 198, "waiting": 2, "rate": 20.0, "achieved_rate": 19.8},
         **{"late_p50_ms": 0.1, "late_p99_ms": pytest.approx(12, rel=0.001)},

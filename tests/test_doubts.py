@@ -94,6 +94,13 @@ def test_a_stage_that_had_too_few_users_is_a_doubt() -> None:
     assert said(load(users=60)) == []
 
 
+def test_requests_that_were_made_before_all_users_had_started_are_a_doubt() -> None:
+    assert said(load(stage=Stage("rush", users=60, spawn_rate=1, requests=100), users=20)) == [
+        "stage 'rush': only 20 of 60 users ran; its requests were made before all had started; ask for more requests, "
+        "or for a larger spawn_rate"
+    ]
+
+
 def test_a_rate_that_was_not_reached_is_a_doubt() -> None:
     assert said(open_load()) == [
         "stage 'rush': the rate was not reached: 1500 of 2000 arrivals began; 500 had no user when it ended; "
@@ -105,8 +112,9 @@ def test_requests_that_were_not_made_are_a_doubt() -> None:
     made = records.trial().stages[1].summary.requests
     record = load(stage=Stage("rush", users=60, requests=made + 1, duration="1min"))
     assert said(record) == [
-        f"stage 'rush': only {made} of {made + 1} requests were made; the others did not come within 60 s, or were the "
-        "share of a worker that was lost; give the stage a longer duration unless the service is to blame"
+        f"stage 'rush': only {made} of {made + 1} requests were made; the others did not come within 60 s, or their "
+        "users ended by themselves, or they were the share of a worker that was lost; give the stage a longer duration "
+        "unless the service is to blame"
     ]
     assert judge(parse("p95 < 10s"), record, None, "test").status == "inconclusive"
     assert judge(parse("p95 < 1ms"), record, None, "test").status == "broken"

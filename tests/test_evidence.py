@@ -115,6 +115,18 @@ def test_a_log_that_is_longer_than_is_read_is_shown_from_the_second_that_matters
     assert log.when == f"at {clock} UTC; at {clock}, second 1 of the load, p95 was 50 ms"
 
 
+def test_of_a_service_that_fell_silent_all_that_it_wrote_before_is_shown() -> None:
+    with start(asked("process"), say=print) as service:
+        service.look()
+        began = time.time()
+        told(f"{service.url}/before")
+        load = records.load("rush_hour", trial(at(3, 50.0), began=began))
+        log = log_around(records.verdict("p95 < 1ms"), load, service, [])
+    assert log is not None
+    assert "GET /before" in log.text
+    assert "second 3 of the load" in log.when
+
+
 def test_where_nothing_was_written_meanwhile_the_end_of_the_log_is_shown() -> None:
     with start(asked("process"), say=print) as service:
         service.look()

@@ -192,7 +192,7 @@ class TestLoads:
         text = page(records.run(0, [replace(load, trials=(two,))])).text
         assert "Container events After Event 2.2 s replica 2 turned unhealthy" in text
         text = page(records.run(0, [replace(load, trials=(one, two))])).text
-        assert "Container events Trial After Event 2 2.2 s replica 2 turned unhealthy" in text
+        assert "Container events When After Event trial 2 2.2 s replica 2 turned unhealthy" in text
         assert "Container events" not in page(records.run(0, [load])).text
 
     def test_an_accepted_change_is_told_with_its_reason(self) -> None:

@@ -87,7 +87,7 @@ def test_a_run_keeps_the_page_of_users_in_several_processes(project: Project) ->
     result = project.run()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["locust  *pages"])
-    page = told((project.path / "pages" / "rush.html").read_text())
+    page = told((project.path / "pages" / "test_it.py_rush.html").read_text())
     (kept,) = (project.path / ".loadperf/runs").glob("*.json")
     (load,) = json.loads(kept.read_text())["loads"]
     assert requests(page)[" Aggregated"] == load["trials"][0]["generator"]["requests"]
@@ -115,19 +115,19 @@ def test_a_page_that_locust_can_not_make_costs_no_load_its_result(project: Proje
 def test_each_trial_has_a_page_of_its_own(tmp_path: Path) -> None:
     pages = LocustPages(tmp_path, pytest.fail)
     for title in ("rush trial 1/2", "rush trial 2/2", "Rush trial 2/2", "rush pair 1/5, nginx:1.27"):
-        pages.keep(title, LocustPage(title))
+        pages.keep("tests/test_it.py", title, LocustPage(title))
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "rush_trial_1_2.html": "rush trial 1/2",
-        "rush_trial_2_2.html": "rush trial 2/2",
-        "Rush_trial_2_2-2.html": "Rush trial 2/2",
-        "rush_pair_1_5_nginx_1.27.html": "rush pair 1/5, nginx:1.27",
+        "tests_test_it.py_rush_trial_1_2.html": "rush trial 1/2",
+        "tests_test_it.py_rush_trial_2_2.html": "rush trial 2/2",
+        "tests_test_it.py_Rush_trial_2_2-2.html": "Rush trial 2/2",
+        "tests_test_it.py_rush_pair_1_5_nginx_1.27.html": "rush pair 1/5, nginx:1.27",
     }
 
 
 def test_a_folder_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     said: list[str] = []
-    LocustPages(tmp_path / "taken", said.append).keep("rush", LocustPage("it"))
+    LocustPages(tmp_path / "taken", said.append).keep("test_it.py", "rush", LocustPage("it"))
     assert said == [
         f"Locust's own pages could not be written to {tmp_path / 'taken'}: File exists; make it writable, or give "
         "another folder"

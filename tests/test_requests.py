@@ -128,6 +128,21 @@ def test_workers_share_the_requests_and_go_on_without_a_lost_one(server: str, tm
     assert run.end.lasted_s < 10
 
 
+def test_a_stage_whose_users_have_all_ended_waits_for_nobody(server: str, tmp_path: Path) -> None:
+    users = """
+        from locust.exception import StopUser
+
+        class Leaving(FastHttpUser):
+            @task
+            def ask(self):
+                self.client.get("/delay/10", name="ask")
+                raise StopUser
+    """
+    run = OpenRun(server, tmp_path, users, Stage("counted", users=3, requests=100))
+    assert by_stage(run) == {0: 3}
+    assert run.end.lasted_s < 5
+
+
 def test_a_record_has_the_time_that_the_requests_took(server: str) -> None:
     stages = (Stage("all", users=4, requests=40), Stage("some", users=4, requests=10_000, duration="300ms"))
     _, trial, watch = run_trial(server, "Fast", stages=stages)  # who think for 10 ms

@@ -12,10 +12,11 @@ from time import monotonic, perf_counter
 import gevent
 from gevent.event import Event
 from locust import LoadTestShape
-from locust.runners import Runner
+from locust.runners import STATE_RUNNING, Runner
 
 from pytest_loadperf.plan import Stage
 
+_LOOK_EVERY_S = 1.0  # whether a stage that waits for its requests still has users
 _TICK_S = 1.0  # how often a shape is asked, as Locust does
 
 
@@ -41,10 +42,18 @@ def run_stages(
             users = stage.users or 0
             runner.start(users, stage.spawn_rate or max(users, runner.user_count))
         ends = begins + stage.duration_s
-        gevent.wait([stopping, requests_made], max(0.0, ends - monotonic()), count=1)
+        _wait(runner, stage, ends, [stopping, requests_made])
         if stopping.is_set():
             return
-        begins = min(ends, monotonic()) if requests_made.is_set() else ends
+        begins = min(ends, monotonic()) if stage.requests else ends
+
+
+def _wait(runner: Runner, stage: Stage, ends: float, over: Sequence[Event]) -> None:
+    """Until its time has come, or one of the events; nobody makes the requests of a stage whose users have all gone."""
+    gone = 0  # how often in succession there were no users
+    while (left_s := ends - monotonic()) > 0 and gone < 2 and not any(event.is_set() for event in over):
+        gevent.wait(over, min(left_s, _LOOK_EVERY_S) if stage.requests else left_s, count=1)
+        gone = gone + 1 if stage.requests and runner.state == STATE_RUNNING and not runner.user_count else 0
 
 
 def run_shape(

@@ -10,6 +10,7 @@ from statistics import fmean, median
 from pytest_loadperf.judge.controlled import slowdown
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.measure.summary import cpu_percent_of, measured, memory_bytes_of, stages_of, summary_of
+from pytest_loadperf.model import ServiceEvent, Trial
 from pytest_loadperf.quantity import show_bytes, show_percent
 from pytest_loadperf.records import LoadRecord
 
@@ -33,13 +34,19 @@ def likely_cause(load: LoadRecord, before: Sequence[LoadRecord]) -> str:
 
 
 def _containers(load: LoadRecord, _: Sequence[LoadRecord]) -> Iterator[str]:
-    """What befell them; one that ends without a fault, as a job does that others wait for, explains nothing."""
-    found = [event for trial in load.trials for event in trial.events if (event.action, event.detail) != ("die", "0")]
+    """What befell them in a measured stage; one that ends without a fault, as a job does, explains nothing."""
+    found = [event for trial in load.trials for event in trial.events if _counts(event, trial)]
     for action in _BEFELL:
         same = [event for event in found if event.action == action]
         if same:
             more = f", the first of {len(same)} times" if len(same) > 1 else ""
             yield f"{same[0]} {same[0].at_s:.0f} s after the load began{more}"
+
+
+def _counts(event: ServiceEvent, trial: Trial) -> bool:
+    spans = ((each.began_s, each.began_s + each.summary.duration_s) for each in trial.stages if each.stage.measured)
+    inside = any(began <= event.at_s <= ended for began, ended in spans)
+    return inside and (event.action, event.detail) != ("die", "0")
 
 
 def _generator(load: LoadRecord, _: Sequence[LoadRecord]) -> Iterator[str]:

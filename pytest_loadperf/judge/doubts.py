@@ -84,17 +84,21 @@ def _of_stage(record: StageRecord, aborted: bool) -> Iterator[Doubt]:
     if is_bottleneck(record.generator):
         yield _bottleneck(record.stage, record.generator)
     if 0 < record.users < (record.stage.users or 0):
-        yield _too_few(record.stage, record.users)
+        yield _too_few(record)
     if record.arrivals is not None and record.arrivals.overdue > record.arrivals.due * _HIDDEN:
         yield _unreached(record.stage, record.arrivals)
     if record.summary.requests < (record.stage.requests or 0) and not aborted:  # which is told for itself
         yield _unmade(record.stage, record.summary.requests)
 
 
-def _too_few(stage: Stage, users: int) -> Doubt:
+def _too_few(record: StageRecord) -> Doubt:
+    stage = record.stage
+    why = "those that end by themselves, or can not be started in time, are missing in what the service was asked for"
+    if stage.requests is not None and record.summary.requests >= stage.requests:
+        why = "its requests were made before all had started; ask for more requests, or for a larger spawn_rate"
     return Doubt(
-        f"stage {stage.name!r}: only {users} of {stage.users} users ran",
-        "those that end by themselves, or can not be started in time, are missing in what the service was asked for",
+        f"stage {stage.name!r}: only {record.users} of {stage.users} users ran",
+        why,
         blames_generator=False,
     )
 
@@ -102,8 +106,8 @@ def _too_few(stage: Stage, users: int) -> Doubt:
 def _unmade(stage: Stage, requests: int) -> Doubt:
     return Doubt(
         f"stage {stage.name!r}: only {requests} of {stage.requests} requests were made",
-        f"the others did not come within {stage.duration_s:g} s, or were the share of a worker that was lost; give the "
-        "stage a longer duration unless the service is to blame",
+        f"the others did not come within {stage.duration_s:g} s, or their users ended by themselves, or they were the "
+        "share of a worker that was lost; give the stage a longer duration unless the service is to blame",
         blames_generator=False,
     )
 

@@ -130,7 +130,7 @@ def _stage(result: StageResult, records: list[StageRecord]) -> _Plain:
 
 
 def _asked(stage: Stage) -> _Plain:
-    names = ("users", "spawn_rate", "rate", "max_users", "duration_s")
+    names = ("users", "spawn_rate", "requests", "rate", "max_users", "duration_s")
     return {name: getattr(stage, name) for name in names}
 
 

@@ -18,8 +18,8 @@ class LocustPages:
         self._fail = fail
         self._taken: set[str] = set()
 
-    def keep(self, title: str, page: LocustPage) -> None:
-        """That of the trial with this title."""
+    def keep(self, home: str, title: str, page: LocustPage) -> None:
+        """That of the trial with this title, of a load at home in this module: others may have the load's name."""
         assert self._folder is not None
         if page.fault:
             self._fail(
@@ -29,7 +29,7 @@ class LocustPages:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / f"{file_name(title, self._taken)}.html").write_text(page.html, encoding="utf-8")
+            (self._folder / f"{file_name(f'{home} {title}', self._taken)}.html").write_text(page.html, encoding="utf-8")
         except OSError as error:
             self._fail(
                 f"Locust's own pages could not be written to {self._folder}: {error.strerror}; make it writable, or "

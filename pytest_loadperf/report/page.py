@@ -153,9 +153,13 @@ class LoadPart:
         return {**limits, "memory": show_bytes(memory)}
 
     @property
-    def events(self) -> list[tuple[int, ServiceEvent]]:
-        """What happened to the service's containers, with the trial's number."""
-        return [(number, event) for number, trial in enumerate(self.record.trials, 1) for event in trial.events]
+    def events(self) -> list[tuple[str, ServiceEvent]]:
+        """What happened to the service's containers, and when: in which trial, if there are several."""
+        several = len(self.record.trials) > 1
+        numbered = [(f"trial {number}" if several else "", each) for number, each in enumerate(self.record.trials, 1)]
+        again = [("measured again", each) for each in self.record.again]
+        beside = [(f"{self.record.against_short}, trial {n}", each) for n, each in enumerate(self.record.against, 1)]
+        return [(when, event) for when, trial in (*numbered, *again, *beside) for event in trial.events]
 
     @property
     def cause(self) -> str:

@@ -43,7 +43,8 @@ class EventLog:
 
     def _ask(self) -> None:
         now = time.time()
-        with suppress(ServiceError):  # a load does not break for want of events, and they may be there next time
+        # A load does not break for want of events, nor for those of an engine that tells them in another form.
+        with suppress(ServiceError, ValueError, KeyError, TypeError):
             for event in self._happened(self._asked_at - _OVERLAP_S, now):
                 self._known[event["timeNano"], event["Actor"]["ID"], event["Action"]] = event
             self._asked_at = now
@@ -56,7 +57,7 @@ class EventLog:
         with in_words("asking for what happened to the containers"):
             answer = self._api.get(url, params=asked, timeout=self._api.timeout)
             answer.raise_for_status()
-            yield from (json.loads(line) for line in answer.text.splitlines())
+            yield from (json.loads(line) for line in answer.content.split(b"\n") if line)
 
 
 def _event(event: dict[str, Any], at_s: float, called: Callable[[dict[str, Any]], str]) -> ServiceEvent:
