@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
 
 from docker.models.containers import Container
 
 from pytest_loadperf.service.engine import in_words
 from pytest_loadperf.service.log import MOST_BYTES, LogLine, safe_lines
 
+_AT_A_TIME = 64 * 1024  # bytes
 _HEAD = 8  # bytes before each piece of a log: the stream's number, the piece's size
-
-
-class _Readable(Protocol):
-    def read(self, amt: int) -> bytes: ...
 
 
 def lines_between(container: Container, since: float, until: float, secrets: Sequence[str]) -> list[LogLine]:
@@ -30,18 +26,28 @@ def lines_between(container: Container, since: float, until: float, secrets: Seq
         api.get(url, params=asked, stream=True, timeout=api.timeout) as answer,
     ):
         answer.raise_for_status()
-        terminal = container.attrs["Config"]["Tty"]  # whose output comes as it is
-        words = answer.raw.read(MOST_BYTES) if terminal else b"".join(_pieces(answer.raw))
-    if len(words) >= MOST_BYTES:  # a line that was cut may end in half of a secret, which no rule knows
+        raw = _bounded(answer.iter_content(_AT_A_TIME))
+    is_terminal = container.attrs["Config"]["Tty"]  # whose output comes as it is
+    words = raw if is_terminal else b"".join(_pieces(raw))
+    if len(raw) >= MOST_BYTES:  # a line that was cut may end in half of a secret, which no rule knows
         words = words[: words.rfind(b"\n") + 1]
     return safe_lines(_timed(words.decode(errors="replace").split("\n")), secrets)
 
 
-def _pieces(raw: _Readable) -> Iterator[bytes]:
-    left = MOST_BYTES
-    while left > 0 and len(head := raw.read(_HEAD)) == _HEAD:
-        yield (piece := raw.read(int.from_bytes(head[4:], "big")))
-        left -= len(piece)
+def _bounded(chunks: Iterable[bytes]) -> bytes:
+    read = bytearray()
+    for chunk in chunks:
+        read += chunk
+        if len(read) >= MOST_BYTES:
+            break
+    return bytes(read)
+
+
+def _pieces(raw: bytes) -> Iterator[bytes]:
+    start = 0
+    while (begins := start + _HEAD) <= len(raw):
+        start = begins + int.from_bytes(raw[start + 4 : begins], "big")
+        yield raw[begins:start]
 
 
 def _timed(lines: Sequence[str]) -> Iterator[LogLine]:

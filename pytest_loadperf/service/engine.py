@@ -13,7 +13,6 @@ import docker
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError  # of an answer that is read as it comes
 
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.redact import redact
@@ -102,7 +101,7 @@ def in_words(doing: str, advice: str = "", secrets: Iterable[str] = ()) -> Itera
         yield
     except APIError as error:
         said = str(error.explanation or error)
-    except (DockerException, RequestException, HTTPError, OSError) as error:
+    except (DockerException, RequestException, OSError) as error:
         said = _cause(error)
     else:
         return
