@@ -169,10 +169,10 @@ def test_fewer_improvements_change_no_level_and_are_left_out_until_the_next_run_
     assert (len(found.levels), found.runs) == (1, 11)
 
 
-def bursting(mean: float, slow: float, count: int = 1000) -> LoadRecord:
-    """A load whose slowest 6 % came all together."""
+def bursting(mean: float, slow: float, count: int = 1000, percent: int = 6) -> LoadRecord:
+    """A load whose slowest requests, so many, came all together."""
     latencies = [mean * (0.9 + 0.2 * number / count) for number in range(count)]
-    latencies[-count * 6 // 100 :] = [slow] * (count * 6 // 100)
+    latencies[-count * percent // 100 :] = [slow] * (count * percent // 100)
     made = load(*latencies)
     effects = {f"{percent:g}": 60.0 for percent in (50, 75, 90, 95, 99, 99.9)}
     (stage,) = made.trials[0].stages
@@ -192,6 +192,9 @@ def test_a_stall_makes_a_number_unsure_and_is_looked_at_again_all_the_same() -> 
     assert is_suspect(verdict)
     calm = replace(stalled, again=bursting(33.0, 36.0).trials)
     assert seen("p95 < baseline + 10%", calm, baseline).reason.endswith(": not confirmed")
+    unsure = seen("p95 < baseline + 10%", bursting(33.0, 300.0, percent=4), baseline)
+    assert unsure.status == "inconclusive"
+    assert unsure.reason.endswith("would be seen: slow requests came together in this run; a longer stage would tell")
 
 
 def test_fast_errors_are_no_improvement() -> None:

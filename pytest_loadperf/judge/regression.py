@@ -121,9 +121,15 @@ class _Series:
         if self._alone.is_better(change.observed):
             return "improved", f"{moved}, {seen}"
         if self._scale.hides(change.visible, change.centre, self.bound):
-            why = "runs differ too much" if self._scale.relative else "too little to tell"
-            return "inconclusive", f"{moved}, {seen}: {why}"
+            return "inconclusive", f"{moved}, {seen}: {self._hidden_by(change)}"
         return "ok", f"{moved}, {seen}"
+
+    def _hidden_by(self, change: Change) -> str:
+        if not self._scale.relative:
+            return "too little to tell"
+        if self._scale.hides(self._suspecting.visible, change.centre, self.bound):
+            return "runs differ too much"
+        return "slow requests came together in this run; a longer stage would tell"
 
     def _shows_twice(self, change: Change) -> bool:
         forward, back = self._scale.forward, self._scale.back
