@@ -68,6 +68,16 @@ def declare(parser: pytest.Parser) -> None:
     add("--loadperf-locust-report", metavar="DIR", help="keep Locust's own HTML page of each trial in DIR")
     add("--loadperf-scale", metavar="FACTOR", type=_scale, help="shrink every stage: a smoke run, nothing judged")
     add("--loadperf-calibrate", metavar="N", type=_runs, help="run every load N times: how much do its numbers differ?")
+    add("--loadperf-keep-service", action="store_true", help="leave the service up, and say how to remove it")
+    _declare_workers(group)
+    for name, what in _TWINS:
+        option = "--loadperf-" + name.replace("_", "-")
+        parser.addini(f"loadperf_{name}", f"{what} (as {option})", default="")
+    parser.addini("loadperf_allow_host", "hosts that may be loaded (as --loadperf-allow-host)", type="args", default=[])
+
+
+def _declare_workers(group: pytest.OptionGroup) -> None:
+    add = group.addoption
     add("--loadperf-workers", metavar="N", type=count, help="run the users in so many processes of this machine")
     add(
         "--loadperf-master",
@@ -76,11 +86,6 @@ def declare(parser: pytest.Parser) -> None:
         help="where to listen for workers from elsewhere: HOST:PORT, HOST or :PORT (default: 127.0.0.1:5557)",
     )
     add("--loadperf-expect-workers", metavar="N", type=count, help="wait for so many workers from elsewhere")
-    add("--loadperf-keep-service", action="store_true", help="leave the service up, and say how to remove it")
-    for name, what in _TWINS:
-        option = "--loadperf-" + name.replace("_", "-")
-        parser.addini(f"loadperf_{name}", f"{what} (as {option})", default="")
-    parser.addini("loadperf_allow_host", "hosts that may be loaded (as --loadperf-allow-host)", type="args", default=[])
 
 
 def backend(text: str) -> str:

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.model import Sample
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.service.running import RunningService
 from pytest_loadperf.service.spec import UrlSpec
 from pytest_loadperf.service.url import UrlService
 
 
-class OwnHosts(RunningService):
+class OwnHosts(UrlService):
     """Stands for a service where users bring their own hosts (`service=None`)."""
 
-    urls = ()
-    record = ServiceRecord(kind="url", name="the users' own hosts", backend="url")
-
-    def check(self) -> None:
-        """Nothing to see from here."""
-
-    def log_tail(self, lines: int = 50) -> str:  # noqa: ARG002 # the interface's
-        """Its log is elsewhere."""
-        return ""
-
-    @contextmanager
-    def sampling(self, began: float) -> Iterator[list[Sample]]:  # noqa: ARG002 # the interface's
-        """Its machine is elsewhere: no samples."""
-        yield []
+    def __init__(self) -> None:
+        self.urls = ()
+        self.record = ServiceRecord(kind="url", name="the users' own hosts", backend="url")
 
 
 def service_of(given: object) -> RunningService:
