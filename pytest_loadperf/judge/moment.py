@@ -15,7 +15,6 @@ from pytest_loadperf.model import Trial, Window
 from pytest_loadperf.quantity import show_ms
 from pytest_loadperf.records import LoadRecord, Verdict
 
-_FAILURES = ("failures", "failure_rate")
 _USUAL = Metric("p95")  # of a threshold that is about no latency, such as one on throughput
 
 
