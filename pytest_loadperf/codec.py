@@ -110,7 +110,11 @@ def _dict_reader(key_kind: Any, value_kind: Any) -> Callable[[Any], Any]:
     value = _reader(value_kind)
     if key_kind is int:
         return lambda plain: {int(name): value(content) for name, content in plain.items()}
-    return lambda plain: {name: value(content) for name, content in plain.items()}  # JSON has no other keys than texts
+
+    def read(plain: Any) -> Any:  # JSON has no other keys than texts
+        return {name: each if type(each) is value_kind else value(each) for name, each in plain.items()}
+
+    return read
 
 
 def _sequence_reader(origin: Any, arguments: tuple[Any, ...]) -> Callable[[Any], Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.measure.percentiles import Percentile, Percentiles
 from pytest_loadperf.plan import Stage
 
 
@@ -32,15 +34,6 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Percentile:
-    """A latency that a share of the requests did not exceed, and between which latencies the true one lies."""
-
-    ms: float
-    low_ms: float
-    high_ms: float = math.inf  # where too few requests were sent to tell
-
-
-@dataclass(frozen=True)
 class Summary:
     """The numbers of a stage, an endpoint or a whole load; times in ms, rates 0 to 1."""
 
@@ -51,12 +44,18 @@ class Summary:
     sum_ms: float = 0.0
     min_ms: float = float("nan")
     max_ms: float = float("nan")
-    histogram: Histogram = field(default_factory=Histogram)
+    histogram: Histogram = field(default_factory=Histogram)  # empty where there are endpoints, which have it
     status_codes: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     endpoints: dict[str, Summary] = field(default_factory=dict)  # by "METHOD name"; empty in an endpoint itself
     effects: dict[str, float] = field(default_factory=dict)  # by percentile: requests per independent one
-    percentiles: dict[str, Percentile] = field(default_factory=dict)  # the usual ones of a stage, reckoned once
+    percentiles: Percentiles = field(default_factory=Percentiles)  # the usual ones of a stage, reckoned once
+
+    @cached_property
+    def latencies(self) -> Histogram:
+        """How long its requests took, those of all endpoints together."""
+        whole = [endpoint.histogram for endpoint in self.endpoints.values()]
+        return Histogram.merged(whole) if whole else self.histogram
 
     @property
     def failure_rate(self) -> float:
@@ -114,7 +113,7 @@ class Summary:
         known = [self._known(percent) for percent in percents]
         if None not in known:
             return [each.ms for each in known if each is not None]
-        found = self.histogram.percentiles_ms(percents)
+        found = self.latencies.percentiles_ms(percents)
         return [min(max(value, self.min_ms), self.max_ms) for value in found] if self.requests else found
 
     def interval_ms(self, percent: float) -> tuple[float, float]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.model import Percentile, Trial
+from pytest_loadperf.measure.percentiles import Percentiles
+from pytest_loadperf.model import Trial
 from pytest_loadperf.quantity import size_bytes
 
 
@@ -45,7 +46,7 @@ class Together:
     """The usual percentiles of all measured stages and trials together: to reckon them would take all histograms."""
 
     sum_ms: float  # of the latencies that they are of; other trials, which may take the place of these, have another
-    percentiles: dict[str, Percentile]
+    percentiles: Percentiles
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,9 @@ def test_a_latency_of_nothing_is_no_ratio_and_breaks_nothing() -> None:
 
 def _instant(trial: Trial) -> Trial:
     stages = (
-        replace(made, summary=replace(made.summary, histogram=Histogram({0: 100}), min_ms=0.0, max_ms=0.0))
+        replace(
+            made, summary=replace(made.summary, endpoints={}, histogram=Histogram({0: 100}), min_ms=0.0, max_ms=0.0)
+        )
         for made in trial.stages
     )
     return replace(trial, stages=tuple(stages))

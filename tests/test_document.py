@@ -14,7 +14,8 @@ import records
 
 from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.model import ArrivalRecord, Percentile, ServiceEvent, Trial
+from pytest_loadperf.measure.percentiles import Percentile, Percentiles
+from pytest_loadperf.model import ArrivalRecord, ServiceEvent, Trial
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import Change, LoadRecord, RunRecord
 from pytest_loadperf.report.document import document, listed, write
@@ -165,7 +166,7 @@ def test_percentiles_that_the_record_knows_are_not_reckoned_again() -> None:
     (trial,) = load.trials
     (stage,) = trial.stages
     known = {name: Percentile(float(name), 1.0, math.inf) for name in ("50", "75", "90", "95", "99", "99.9")}
-    summary = replace(stage.summary, percentiles=known)
+    summary = replace(stage.summary, percentiles=Percentiles(known))
     (told,) = document(records.run(0, [of(load, replace(trial, stages=(replace(stage, summary=summary),)))]))["loads"]
     assert [told[f"p{name}_ms"] for name in known] == [50.0, 75.0, 90.0, 95.0, 99.0, 99.9]
     assert told["intervals"]["p99.9"] == {"low_ms": 1.0, "high_ms": None}

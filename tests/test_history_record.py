@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from dataclasses import fields, replace
 from typing import Any, get_type_hints
 
@@ -13,10 +14,11 @@ from records import load, run, trial
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.history.record import decode, encode, encode_series, with_series
 from pytest_loadperf.measure.histogram import Histogram
+from pytest_loadperf.measure.interval import NAMES
+from pytest_loadperf.measure.percentiles import Percentile, Percentiles
 from pytest_loadperf.model import (
     ArrivalRecord,
     GeneratorRecord,
-    Percentile,
     Pulse,
     Sample,
     SelfCheck,
@@ -43,6 +45,7 @@ from pytest_loadperf.records import (
 TEXTS = st.text(max_size=8)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(0, 10**12)
+PERCENTILES = st.builds(Percentile, NUMBERS, NUMBERS, NUMBERS | st.just(math.inf))
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXTS,
     str | None: st.none() | TEXTS,
@@ -54,8 +57,8 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     dict[str, str]: st.dictionaries(TEXTS, TEXTS, max_size=2),
     dict[str, float]: st.dictionaries(TEXTS, NUMBERS, max_size=2),
     dict[str, int]: st.dictionaries(TEXTS, COUNTS, max_size=2),
-    dict[str, Percentile]: st.dictionaries(TEXTS, st.builds(Percentile, NUMBERS, NUMBERS, NUMBERS), max_size=2),
-    dict[str, Together]: st.dictionaries(TEXTS, st.builds(Together, NUMBERS, st.just({})), max_size=2),
+    Percentiles: st.dictionaries(st.sampled_from([*NAMES.values()]), PERCENTILES, max_size=2).map(Percentiles),
+    dict[str, Together]: st.dictionaries(TEXTS, st.builds(Together, NUMBERS, st.just(Percentiles())), max_size=2),
     Histogram: st.dictionaries(st.integers(0, 40_000), st.integers(1, 10**9), max_size=4).map(Histogram),
     Stage: st.builds(Stage, TEXTS, users=st.integers(1, 10**6), duration=st.just("9s"), measured=st.booleans()),
 }

@@ -12,12 +12,6 @@ from pytest_loadperf.measure.summary import measured, summary_of, together
 from pytest_loadperf.records import LoadRecord
 
 
-def test_the_numbers_of_a_load_come_without_those_of_its_endpoints() -> None:
-    load = records.load()
-    assert measured(load).endpoints == {}
-    assert measured(load, "rush").endpoints == {}
-
-
 def test_the_numbers_of_one_stage_are_its_own() -> None:
     load = records.load()
     summary, found = load.trials[0].stages[1].summary, measured(load, "rush")
@@ -29,6 +23,12 @@ def test_the_numbers_of_one_stage_are_its_own() -> None:
 def several() -> LoadRecord:
     """A load of two measured stages in each of two trials."""
     return records.load("rush_hour", records.trial(seed=1), records.trial(seed=2, slow=1.5))
+
+
+def test_several_stages_are_put_together_without_their_endpoints(several: LoadRecord) -> None:
+    found = measured(several)
+    assert found.endpoints == {}
+    assert found.latencies.total == found.requests
 
 
 def test_several_stages_together_are_known_without_their_histograms(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from statistics import fmean, median
@@ -105,15 +105,16 @@ def _cut(values: Sequence[float]) -> int | None:
 def _parting(values: Sequence[float]) -> tuple[float, int]:
     """How much, and where, the ranks before and after differ most: Wilcoxon's statistic for every cut."""
     runs = len(values)
-    ties = sum(count**3 - count for count in Counter(values).values())
+    counts = Counter(values)
+    ties = sum(count**3 - count for count in counts.values())
     spread = math.sqrt((runs + 1 - ties / (runs * (runs - 1))) / 12)
     if not spread:  # all are the same
         return 0.0, 0
-    sums = [*accumulate(_ranks(values))]
-    return max(
-        (abs(sums[place - 1] - place * (runs + 1) / 2) / (spread * math.sqrt(place * (runs - place))), place)
-        for place in range(_SIDE, runs - _SIDE + 1)
-    )
+    mean = (runs + 1) / 2
+    sums = [*accumulate(_ranks(values, counts))]
+    cuts = range(_SIDE, runs - _SIDE + 1)
+    away, place = max([((sums[place - 1] - place * mean) ** 2 / (place * (runs - place)), place) for place in cuts])
+    return math.sqrt(away) / spread, place
 
 
 def _placed(values: Sequence[float], about: int) -> int:
@@ -127,13 +128,13 @@ def _scatter(values: Sequence[float]) -> float:
     return math.fsum(abs(value - centre) for value in values)
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
-    """From 1; equal values share the mean of theirs."""
-    first: dict[float, int] = {}
-    for rank, value in enumerate(sorted(values), start=1):
-        first.setdefault(value, rank)
-    counts = Counter(values)
-    return [first[value] + (counts[value] - 1) / 2 for value in values]
+def _ranks(values: Sequence[float], counts: Mapping[float, int]) -> Iterator[float]:
+    """From 1; equal values, of which there are so many, share the mean of theirs."""
+    ranks, below = {}, 0
+    for value in sorted(counts):
+        ranks[value] = below + (counts[value] + 1) / 2
+        below += counts[value]
+    return map(ranks.__getitem__, values)
 
 
 def _changes(values: Sequence[float], cuts: Sequence[int]) -> list[ChangePoint]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.histogram import Histogram
-from pytest_loadperf.model import ArrivalRecord, Percentile, StageRecord, Summary, Window
+from pytest_loadperf.measure.percentiles import Percentile, Percentiles
+from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Window
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord, Together
 
@@ -20,7 +21,7 @@ def summarise(windows: Iterable[Window], duration_s: float) -> Summary:
     for window in windows:
         by_endpoint[label(window.method, window.endpoint)].append(window)
     endpoints = {name: _of_windows(found, duration_s) for name, found in sorted(by_endpoint.items())}
-    return replace(merge(endpoints.values(), duration_s), endpoints=endpoints)
+    return replace(merge(endpoints.values(), duration_s), histogram=Histogram(), endpoints=endpoints)
 
 
 def with_effects(summary: Summary, windows: Sequence[Window], began_s: float) -> Summary:
@@ -40,10 +41,11 @@ def _sure(summary: Summary) -> Summary:
     return replace(summary, percentiles=usual_percentiles(summary))
 
 
-def usual_percentiles(summary: Summary) -> dict[str, Percentile]:
-    """The percentiles that are told of everything, each with its interval, by name: '95', '99.9'."""
+def usual_percentiles(summary: Summary) -> Percentiles:
+    """The percentiles that are told of everything, each with its interval."""
     found = zip(summary.percentiles_ms(interval.PERCENTS), summary.intervals_ms(interval.PERCENTS), strict=True)
-    return {name: Percentile(ms, *bounds) for name, (ms, bounds) in zip(interval.NAMES.values(), found, strict=True)}
+    named = zip(interval.NAMES.values(), found, strict=True)
+    return Percentiles({name: Percentile(ms, *bounds) for name, (ms, bounds) in named})
 
 
 def _effects(windows: Sequence[Window], began_s: float, duration_s: float) -> dict[str, float]:
@@ -99,12 +101,17 @@ def merge(summaries: Iterable[Summary], duration_s: float) -> Summary:
         sum_ms=sum(part.sum_ms for part in used),
         min_ms=min((part.min_ms for part in used), default=float("nan")),
         max_ms=max((part.max_ms for part in used), default=float("nan")),
-        histogram=Histogram.merged(part.histogram for part in used),
+        histogram=Histogram() if named else Histogram.merged(part.latencies for part in used),
         status_codes=dict(status_codes),
         errors=dict(errors.most_common()),
         endpoints={name: merge(found, duration_s) for name, found in sorted(named.items())},
         effects=interval.joined((part.requests, part.effects) for part in used),
     )
+
+
+def alone(summary: Summary) -> Summary:
+    """The summary without its endpoints: merging these is most of the cost."""
+    return replace(summary, endpoints={}, histogram=summary.latencies)
 
 
 def endpoint_of(summary: Summary, name: str) -> Summary | None:
@@ -151,16 +158,14 @@ def _known(summary: Summary, load: LoadRecord, stage: str | None, endpoint: str 
 
 
 def measured(load: LoadRecord, stage: str | None = None, endpoint: str | None = None) -> Summary:
-    """What `summary_of` gives, or one of its endpoints, without those, whose merging is most of the cost.
+    """What `summary_of` gives, or one of its endpoints; several stages are put together without those.
 
     Empty where there is no such stage, or no request of that endpoint in it.
     """
     records = stages_of(load, stage)
     parts = [record.summary if endpoint is None else endpoint_of(record.summary, endpoint) for record in records]
-    whole = merge(
-        (replace(part, endpoints={}) for part in parts if part is not None),
-        sum(record.summary.duration_s for record in records),
-    )
+    found = [alone(part) if len(records) > 1 else part for part in parts if part is not None]
+    whole = merge(found, sum(record.summary.duration_s for record in records))
     return _known(whole, load, stage, endpoint)
 
 

@@ -152,7 +152,7 @@ def _measurement(result: StageResult, records: list[StageRecord]) -> _Plain:
 
 
 def _numbers(summary: Summary) -> _Plain:
-    percentiles = usual_percentiles(summary)
+    percentiles = usual_percentiles(summary).known
     return {
         **{name: getattr(summary, name) for name in _NUMBERS},
         **{f"p{name}_ms": percentile.ms for name, percentile in percentiles.items()},

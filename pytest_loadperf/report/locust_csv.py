@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from pytest_loadperf.errors import LoadperfError
-from pytest_loadperf.measure.summary import merge, summarise, summary_of
+from pytest_loadperf.measure.summary import alone, merge, summarise, summary_of
 from pytest_loadperf.model import Summary, Trial, Window
 from pytest_loadperf.quantity import moment
 from pytest_loadperf.records import LoadRecord
@@ -73,7 +72,7 @@ def _history(load: LoadRecord, stage: str) -> Iterator[Row]:
     total = Summary(duration_s=0.0)
     for trial in load.trials:
         for second, windows in sorted(_seconds(trial, stage).items()):
-            now = replace(summarise(windows, 1.0), endpoints={})
+            now = alone(summarise(windows, 1.0))
             total = merge([total, now], total.duration_s + 1.0)
             at = moment(trial.started_at) + timedelta(seconds=second)
             users = max(window.users for window in windows)
