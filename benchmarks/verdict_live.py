@@ -2,9 +2,9 @@
 
 A small service in Docker that computes for about 11 ms, and its next commit, which computes for as long, for 10 %
 longer or for 20 % longer: each verdict is a pytest run of its own, with 5 pairs of 3 s, with and without a second
-process that disturbs the machine. Counted are the runs in which p95 or the failure rate was called regressed. It takes
-about a minute for each verdict, or two, so about three hours for all; `--case` runs some of them. Run it alone on the
-machine.
+process that disturbs the machine. Where the pairs do not tell, there are as many again, twice at most. Counted are the runs in which
+p95 or the failure rate was called regressed. A verdict takes one to four minutes, so all of them half a day; `--case`
+runs some of them. Run it alone on the machine.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def verdict(folder: Path, case: Case) -> list[dict[str, str]]:
     if not runs:
         raise SystemExit(f"no load ran:\n{done.stdout}{done.stderr}")
     found = [verdict for test in runs[0].tests for verdict in test.verdicts]
-    return [{"threshold": each.threshold, "status": each.status, "reason": each.reason} for each in found]
+    told = ("threshold", "status", "reason", "baseline")
+    return [{name: getattr(each, name) for name in told} for each in found]
 
 
 def measure(case: Case, count: int) -> dict[str, Any]:
@@ -148,7 +149,8 @@ def measure(case: Case, count: int) -> dict[str, Any]:
         (folder / "app" / "loops").write_text(str(round(loops * (1 + case.slower))))
         for _ in range(count):
             runs.append(verdict(folder, case))
-            print(f"  {runs[-1][0]['status']:12}  {runs[-1][0]['reason']}", flush=True)
+            latest = runs[-1][0]
+            print(f"  {latest['status']:12}  {latest['reason']}; {latest['baseline']}", flush=True)
     regressed = sum(any(each["status"] == "regressed" for each in run) for run in runs)
     undecided = sum(run[0]["status"] == "inconclusive" for run in runs)
     return {"case": str(case), "verdicts": count, "regressed": regressed, "inconclusive": undecided, "runs": runs}

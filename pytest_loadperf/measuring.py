@@ -29,6 +29,8 @@ from pytest_loadperf.trial import TrialRun
 if TYPE_CHECKING:
     from pytest_loadperf.control import Control
 
+_LOOKS = 3  # at the pairs: the first ones, twice as many, and four times as many
+
 
 class Measuring:
     """One load, on a machine that is its own by now."""
@@ -99,21 +101,19 @@ class Measuring:
     ) -> LoadRecord:
         """The record with so many pairs of trials, one of each build, or as many as came before one was stopped early.
 
-        There are as many again where these do not tell whether the demands hold, or, with `advice`, what is judged
-        anyway, and none of that is broken already. Requests that are too few for a percentile tell nothing either, but
-        more pairs are worth their time only if they make enough of them.
+        There are as many again, twice at most, where these do not tell whether the demands hold, or, with `advice`,
+        what is judged anyway.
         """
         record = self._paired(replace(record, against_name=counterpart.name), counterpart, pairs)
-        if record.aborted or record.faults or doubts(record):
-            return record
-        judged = _judged(record, None, demands, advice=advice)
-        if any(verdict.breach for verdict in judged.values()):
-            return record
-        short = {each: verdict for each, verdict in judged.items() if lacks_pairs(each.metric, record)}
-        undecided = {**_suspects(judged), **short}
-        for verdict in undecided.values():
-            self._progress.say(f"loadperf: {record.name}: {verdict.threshold}: {verdict.reason}; measuring more pairs")
-        return self._paired(record, counterpart, 2 * pairs) if undecided else record
+        for _ in range(_LOOKS - 1):
+            undecided = _undecided(record, demands, advice)
+            for verdict in undecided:
+                why = f"{verdict.threshold}: {verdict.reason}"
+                self._progress.say(f"loadperf: {record.name}: {why}; measuring more pairs")
+            if not undecided:
+                break
+            record = self._paired(record, counterpart, 2 * len(record.trials))
+        return record
 
     def _paired(self, record: LoadRecord, counterpart: Counterpart, pairs: int) -> LoadRecord:
         """Every second pair begins with the other build, so that what warms up or wears out favours neither.
@@ -183,6 +183,21 @@ def _judged(
 def _suspects(judged: dict[Threshold, Verdict]) -> dict[Threshold, Verdict]:
     """Those that another measurement should decide."""
     return {threshold: verdict for threshold, verdict in judged.items() if is_suspect(verdict)}
+
+
+def _undecided(record: LoadRecord, demands: Sequence[Threshold], advice: bool) -> list[Verdict]:
+    """Those that more pairs may decide; none where something is broken already.
+
+    Requests that are too few for a percentile tell nothing either, but more pairs are worth their time only if they
+    make enough of them.
+    """
+    if record.aborted or record.faults or doubts(record):
+        return []
+    judged = _judged(record, None, demands, advice=advice)
+    if any(verdict.breach for verdict in judged.values()):
+        return []
+    short = {each: verdict for each, verdict in judged.items() if lacks_pairs(each.metric, record)}
+    return [*{**_suspects(judged), **short}.values()]
 
 
 def _bare(trial: Trial) -> Trial:

@@ -59,7 +59,7 @@ def test_a_slower_build_has_regressed_and_the_line_says_by_how_much() -> None:
     verdict = seen("p95 < baseline + 5%", times([224, 223, 225, 222, 224], STEADY))
     assert (verdict.status, verdict.breach) == ("regressed", True)
     assert (verdict.observed, verdict.limit) == ("225 ms", "< 211 ms (201 ms + 5%)")
-    assert verdict.reason == "+11.8% (+8.7% to +15.0%), +4.3% would be seen"
+    assert verdict.reason == "+11.8% (+8.7% to +15.0%), +4.8% would be seen"
     assert verdict.baseline == "side by side with git:main (ab12cd3), 5 pairs"
     assert verdict.change is not None
     assert (verdict.change.series, verdict.change.runs, verdict.change.suspect) == ("p95", 5, False)
@@ -251,22 +251,25 @@ def accused(chance: random.Random, change: float, differ: float, count: int = 5)
     return found.is_worse() and found.mean >= math.log(1.02)
 
 
-@pytest.mark.parametrize(("differ", "most"), [(0.01, 0), (0.03, 1), (0.05, 5), (0.08, 15), (0.3, 15)])
+@pytest.mark.parametrize(("differ", "most"), [(0.01, 0), (0.03, 1), (0.05, 3), (0.08, 5), (0.3, 5)])
 def test_an_unchanged_build_is_hardly_ever_accused(differ: float, most: int) -> None:
     chance = random.Random(4)
     assert sum(accused(chance, 0.0, differ) for _ in range(5000)) / 5 <= most  # of a thousand
 
 
 def accused_at_last(chance: random.Random, change: float, differ: float) -> bool:
-    """The same where five more pairs are measured if the first five do not tell."""
-    ratios = [(1 + change) * math.exp(chance.gauss(0, differ)) for _ in range(10)]
-    few, all_of_them = (Pairs([(ratio, 1.0) for ratio in ratios[:count]], RATIO) for count in (5, 10))
-    decides = few if few.is_worse() or few.mean < math.log(1.02) else all_of_them
-    return decides.is_worse() and decides.mean >= math.log(1.02)
+    """The same where as many more are measured, twice at most, if the pairs do not tell."""
+    ratios = [(1 + change) * math.exp(chance.gauss(0, differ)) for _ in range(20)]
+    for count in (5, 10, 20):
+        found = Pairs([(ratio, 1.0) for ratio in ratios[:count]], RATIO)
+        if found.mean < math.log(1.02) or found.is_worse():
+            break
+    return found.is_worse() and found.mean >= math.log(1.02)
 
 
 @pytest.mark.parametrize(
-    ("change", "differ", "least", "most"), [(0, 0.05, 0, 9), (0, 0.3, 0, 22), (0.1, 0.05, 930, 1000)]
+    ("change", "differ", "least", "most"),
+    [(0, 0.05, 0, 7), (0, 0.1, 0, 11), (0, 0.3, 0, 11), (0.05, 0.05, 650, 1000), (0.1, 0.1, 650, 1000)],
 )
 def test_more_pairs_find_more_and_accuse_hardly_more(change: float, differ: float, least: int, most: int) -> None:
     chance = random.Random(6)
@@ -274,11 +277,12 @@ def test_more_pairs_find_more_and_accuse_hardly_more(change: float, differ: floa
 
 
 @pytest.mark.parametrize(
-    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 980), (0.2, 0.08, 5, 850), (0.05, 0.03, 10, 800)]
+    ("change", "differ", "count", "least"), [(0.1, 0.03, 5, 880), (0.2, 0.08, 5, 560), (0.05, 0.03, 10, 680)]
 )
 def test_a_slower_build_is_found(change: float, differ: float, count: int, least: int) -> None:
     chance = random.Random(5)
     assert sum(accused(chance, change, differ, count) for _ in range(1000)) >= least
+    assert sum(accused_at_last(chance, change, differ) for _ in range(1000)) >= 960
 
 
 def test_pairs_without_failures_promise_no_more_than_so_many_requests_can() -> None:
@@ -309,7 +313,7 @@ def test_every_series_is_compared_and_has_its_interval() -> None:
     assert [*found] == ["p50", "p95", "p99", "failure_rate", "rps"]  # one endpoint, and nothing known of the service
     assert (found["p95"].status, found["rps"].status, found["failure_rate"].status) == ("worse", "same", "worse")
     assert (found["p95"].away, found["p95"].interval) == ("+11.8%", "+8.7% to +15.0%")
-    assert (found["p95"].observed, found["p95"].centre, found["p95"].visible) == ("225 ms", "201 ms", "+4.3%")
+    assert (found["p95"].observed, found["p95"].centre, found["p95"].visible) == ("225 ms", "201 ms", "+4.8%")
     assert (found["failure_rate"].observed, found["failure_rate"].away) == ("10.1%", "+10 points")
     quicker = {str(each.metric): each.status for each in comparisons(times(STEADY, [*reversed([250.0] * 5)]))}
     assert quicker["p50"] == "better"
@@ -323,5 +327,5 @@ def test_pairs_that_would_hide_a_fifth_prove_nothing() -> None:
     assert verdict.reason.endswith("would be seen: pairs differ too much")
     assert verdict.change is not None
     assert verdict.change.undecided
-    assert 1.2 < verdict.change.visible / verdict.change.centre < 1.5
+    assert 1.2 < verdict.change.visible / verdict.change.centre < 1.6
     assert seen("p95 < baseline + 60%", apart).status == "ok"

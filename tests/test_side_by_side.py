@@ -83,7 +83,7 @@ def test_a_slower_build_has_regressed_without_any_history(repository: Project) -
 def test_pairs_that_do_not_tell_are_as_many_again(repository: Project) -> None:
     marked = MARKED.replace('"p50 < baseline + 20%"', '"p50 < baseline", "p99 < baseline + 900%"')
     (repository.path / "test_it.py").write_text(marked)
-    # Two pairs show a change from 11 % on, whatever they are like. Whether four show this one is left open.
+    # Two pairs show a change from 12 % on, whatever they are like. Whether more show this one is left open.
     change(repository.path, "0.02", "0.0212")
     result = repository.run(*BESIDE_MAIN)
     result.stdout.re_match_lines(
@@ -94,11 +94,12 @@ def test_pairs_that_do_not_tell_are_as_many_again(repository: Project) -> None:
             "more pairs",
             r"rush pair 3/4 . rush: up to 4 users for 0.7 s",
             r"rush pair 4/4, git:main . rush: up to 4 users for 0.7 s",
-            r"  (inconclusive|REGRESSED) +rush  p50 < baseline .*, 4 pairs\)",
+            r"  (inconclusive|REGRESSED) +rush  p50 < baseline .*, (4|8) pairs\)",
         ]
     )
     load = recorded(repository)
-    assert (len(load.trials), len(load.against)) == (4, 4)
+    assert len(load.trials) == len(load.against)
+    assert len(load.trials) in (4, 8)
     assert load.fingerprint["against"] == "2 pairs"
 
 

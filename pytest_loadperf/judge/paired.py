@@ -11,7 +11,7 @@ from typing import Literal
 from pytest_loadperf.judge.limits import FromBaseline
 from pytest_loadperf.judge.metrics import Metric, series_of
 from pytest_loadperf.judge.regression import FAILS_MORE, bends, own_error
-from pytest_loadperf.judge.rule import BAND, COUNT, UNLIKELY, Scale, away, scale_of
+from pytest_loadperf.judge.rule import BAND, COUNT, Scale, away, scale_of
 from pytest_loadperf.judge.statistics import are_enough, mean_of
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.measure.summary import measured
@@ -22,10 +22,10 @@ from pytest_loadperf.records import Change, LoadRecord, Status, Verdict
 PAIRS_NEEDED = 2
 _LEAST = 0.02  # what counts as a change at all, as a part of the baseline
 _BLIND = 0.2  # of the baseline: where pairs let only larger changes be seen, they prove little
-# How much the two of a pair differ, before any was seen. Pairs of one machine differ by 1 to 8 %. In simulations of 5
-# pairs that differ by 5 %, a prior of 2 % accuses 16 of 1,000 unchanged builds, this one 4, and up to 14 where pairs
-# differ by more: there it would be 26 if the prior could make their spread seem smaller than it is.
-_PRIOR = 0.04
+_PRIOR = 0.04  # how much the two of a pair differ, before any was seen: on one machine it is 1 to 8 %
+# How rarely chance alone may make a build seem so much worse. As there may be three looks at the pairs, it accuses 5 of
+# 1,000 unchanged builds where pairs differ by 5 %, and 10 where they differ by more (simulated).
+_UNLIKELY = 0.003
 
 
 class Pairs:
@@ -56,7 +56,7 @@ class Pairs:
     @property
     def visible(self) -> float:
         """The mean for the worse that chance alone would hardly make."""
-        return self._worse * self._chance.reach(UNLIKELY)
+        return self._worse * self._chance.reach(_UNLIKELY)
 
     def shown(self, centre: float, grown: float = 1.0) -> float:
         """The first value for the worse, of a baseline that stands there, that would stand out."""
@@ -66,11 +66,11 @@ class Pairs:
 
     def is_worse(self) -> bool:
         """Whether chance alone would hardly make the baseline seem so much better."""
-        return self._chance.tail(self._worse * self.mean) < UNLIKELY
+        return self._chance.tail(self._worse * self.mean) < _UNLIKELY
 
     def is_better(self) -> bool:
         """The other way round."""
-        return self._chance.tail(-self._worse * self.mean) < UNLIKELY
+        return self._chance.tail(-self._worse * self.mean) < _UNLIKELY
 
 
 def judge_paired(verdict: Verdict, threshold: Threshold, limit: FromBaseline, load: LoadRecord) -> Verdict:

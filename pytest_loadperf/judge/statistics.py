@@ -79,17 +79,20 @@ def mean_of(values: Sequence[float], prior: float, own_error: float = 0.0, trimm
 
     Where it is `trimmed`, the lowest and the highest fifth of ten and more do not count (Yuen's t), so that a few odd
     ones do not move it. The spread is drawn towards `prior`, for the sake of a few values that happen to agree, but is
-    not below what was seen, nor below `own_error`.
+    not below what was seen, nor below `own_error`. The prior is worth some values, unless they show how wrong it is.
     """
     ordered = sorted(values)
     cut = len(ordered) // 5 if trimmed and len(ordered) >= _TRIMMED_FROM else 0
     middle = ordered[cut : len(ordered) - cut]
     drawn_in = [*[middle[0]] * cut, *middle, *[middle[-1]] * cut]
     squares = sum((value - fmean(drawn_in)) ** 2 for value in drawn_in)
-    seen = squares / (len(middle) - 1) if len(middle) > 1 else 0.0
-    freedom = len(middle) - 1 + _PRIOR_WEIGHT
-    known = len(middle) / len(ordered)  # both are of single values; what was drawn in spreads less by so much
-    spread = math.sqrt(max((squares + _PRIOR_WEIGHT * known * prior**2) / freedom, seen, known * own_error**2))
+    known = len(middle) / len(ordered)  # these are of single values; what was drawn in spreads less by so much
+    freedom = len(middle) - 1
+    seen = squares / freedom if freedom else 0.0
+    drawn = (squares + _PRIOR_WEIGHT * known * prior**2) / (freedom + _PRIOR_WEIGHT)
+    if drawn >= seen:
+        freedom += _PRIOR_WEIGHT
+    spread = math.sqrt(max(drawn, seen, known * own_error**2))
     return Expected(fmean(middle), spread / math.sqrt(len(middle)), freedom)
 
 
