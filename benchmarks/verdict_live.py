@@ -2,9 +2,9 @@
 
 A small service in Docker that computes for about 11 ms, and its next commit, which computes for as long, for 10 %
 longer or for 20 % longer: each verdict is a pytest run of its own, with 5 pairs of 3 s, with and without a second
-process that disturbs the machine. Where the pairs do not tell, there are as many again, twice at most. Counted are the runs in which
-p95 or the failure rate was called regressed. A verdict takes one to four minutes, so all of them half a day; `--case`
-runs some of them. Run it alone on the machine.
+process that disturbs the machine. Where the pairs do not tell, there are as many again, twice at most. Counted are the
+runs in which p95 or the failure rate was called regressed. A verdict takes one to four minutes, so all of them half a
+day; `--case` runs some of them. Run it alone on the machine.
 """
 
 from __future__ import annotations
