@@ -125,7 +125,7 @@ def test_every_dependency_has_a_lower_bound(project: dict[str, Any]) -> None:
 
 
 def test_the_example_runs_on_the_same_versions_in_docker_and_without(project: dict[str, Any]) -> None:
-    listed = (ROOT / "example_service" / "requirements.txt").read_text().split()
+    listed = (ROOT / "example_service" / "sentiment" / "requirements.txt").read_text().split()
     assert listed == project["optional-dependencies"]["example"]
 
 

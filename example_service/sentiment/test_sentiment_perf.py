@@ -1,4 +1,4 @@
-"""Load tests of the sentiment API: `pytest --loadperf example_service`."""
+"""Load tests of the sentiment API: `pytest --loadperf example_service/sentiment`."""
 
 import os
 

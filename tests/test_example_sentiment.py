@@ -23,8 +23,8 @@ from werkzeug.test import TestResponse
 
 from pytest_loadperf.service.engine import Engine
 
-FOLDER = Path(__file__).parents[1] / "example_service"
-IMAGE = "loadperf-tests/example-service"
+FOLDER = Path(__file__).parents[1] / "example_service" / "sentiment"
+IMAGE = "loadperf-tests/sentiment"
 CREDENTIALS = ("api", "a-secret-key")
 
 
