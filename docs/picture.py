@@ -29,7 +29,9 @@ def main() -> None:
     """Make the history and the picture of its last report."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "sentiment"
-        shutil.copytree(ROOT / "example_service" / "sentiment", project, ignore=shutil.ignore_patterns("__pycache__", ".loadperf"))
+        shutil.copytree(
+            ROOT / "example_service" / "sentiment", project, ignore=shutil.ignore_patterns("__pycache__", ".loadperf")
+        )
         tests = project / "test_sentiment_perf.py"
         for before, after in TESTS.items():
             _change(tests, before, after)

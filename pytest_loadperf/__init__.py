@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_loadperf.fixtures import compose_service, docker_service, load, process_service, url_service
+    from pytest_loadperf.fixtures import capacity, compose_service, docker_service, load, process_service, url_service
     from pytest_loadperf.generator.lean import LeanHttpUser
     from pytest_loadperf.plan import Stage
     from pytest_loadperf.result import LoadResult
@@ -15,6 +15,7 @@ __all__ = [
     "LeanHttpUser",
     "LoadResult",
     "Stage",
+    "capacity",
     "compose_service",
     "docker_service",
     "load",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.loadspec import ask
+from pytest_loadperf.loadspec import LoadSpec, ask, ask_capacity
+from pytest_loadperf.search import Search
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, LocalSpec, ProcessSpec, Spec, UrlSpec
 
 if TYPE_CHECKING:
@@ -44,13 +45,43 @@ def load(
     if "__qualname__" in sys._getframe(1).f_locals:
         raise UsageFault("load() stands in the body of a class; a load fixture belongs at the level of the module")
     spec = ask(user, stages, trials=trials, workers=workers, abort=abort, folder=_callers_folder())
+    return _load(spec, service, scope, name)
 
+
+def _load(spec: LoadSpec, service: str | None, scope: Scope, name: str | None) -> Any:
     def measure(request: pytest.FixtureRequest, loadperf_session: Loading, **services: RunningService) -> LoadResult:
         return loadperf_session.measure(spec, next(iter(services.values()), None), request)
 
     measure.__signature__ = _signature(measure, service)  # type: ignore[attr-defined]
     setattr(measure, IS_LOAD, True)
     return pytest.fixture(scope=scope, name=name)(measure)
+
+
+def capacity(
+    user: Any,
+    *,
+    until: str,
+    by: Literal["users", "rate"] = "users",
+    start: int = 1,
+    most: int | None = None,
+    step: str = "10s",
+    name: str | None = None,
+    service: str | None = "loadperf_service",
+    scope: Scope = "module",
+    workers: int | None = None,
+) -> Any:
+    """A fixture that searches for the highest load of which `until` holds; its value is a LoadResult of that load.
+
+    `until` is one threshold or several: 'p95 < 500ms and failure_rate < 1%'. `by` says what grows: users, or arrivals a
+    second. The search begins with `start`, doubles until a step of this length breaks, closes in on the highest that
+    holds, and tries it once more; `most` is where it ends. `result.capacity` tells of every step. Raises UsageFault for
+    what can't be meant.
+    """
+    if "__qualname__" in sys._getframe(1).f_locals:
+        raise UsageFault("capacity() stands in the body of a class; a load fixture belongs at the level of the module")
+    search = Search.ask(until, by, start, most, step)
+    spec = ask_capacity(user, search, workers=workers, folder=_callers_folder())
+    return _load(spec, service, scope, name)
 
 
 def _signature(function: Callable[..., Any], service: str | None) -> inspect.Signature:

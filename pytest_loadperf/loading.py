@@ -30,7 +30,7 @@ from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.service.choose import start, start_both
 from pytest_loadperf.service.given import service_of
-from pytest_loadperf.service.running import Counterpart, RunningService
+from pytest_loadperf.service.running import Counterpart, RunningService, asleep
 from pytest_loadperf.service.spec import LocalSpec, Spec
 from pytest_loadperf.settings import LoadperfConfig
 
@@ -112,7 +112,7 @@ class Loading:
         """Run a load: all its trials, one after the other, with no other load on this machine.
 
         Where it looks slower than it was by these demands, or by what is judged anyway, it is run once more. Side by
-        side it is run in pairs instead.
+        side it is run in pairs instead; a search for capacity is of this build alone.
         """
         service = service_of(given)
         counterpart = self._counterpart(service, name)
@@ -128,25 +128,26 @@ class Loading:
         plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale, crew)
         plan = replace(plan, locust_page=self._settings.locust_report is not None)
         with self._alone():
-            shape = plan.shape.name if plan.shape else ""
-            pairs = self._settings.pairs if counterpart else None
+            paired = counterpart if spec.search is None else None
+            pairs = self._settings.pairs if paired else None
             fingerprint = self._memory.fingerprint(
-                spec.plan.stages, shape, service.record, spec.user_names, crew, pairs
+                spec.plan.stages, spec.asked, service.record, spec.user_names, crew, pairs
             )
-            control = None if counterpart else self._control(service)
+            control = None if paired else self._control(service)
             if control is not None:
                 fingerprint = {**fingerprint, "control": str(control)}
             blank = LoadRecord(self._unused(key), name, service.record, (), fingerprint)
             measuring = Measuring(spec, plan, service, self._progress, self._pages, control)
-            if counterpart is not None:
+            if paired is not None:
                 settings = self._settings
                 asked = () if settings.unjudged else demands
                 advice = "regression" in settings.fail_on and not settings.unjudged
-                record = measuring.pairs(blank, counterpart, settings.pairs, asked, advice=advice)
+                record = measuring.pairs(blank, paired, settings.pairs, asked, advice=advice)
             else:
-                record = measuring.trials(blank)
-                if not self._settings.unjudged:
-                    record = measuring.confirmed(record, self._memory, demands)
+                with asleep(counterpart.service) if counterpart else nullcontext():
+                    record = measuring.trials(blank)
+                    if not self._settings.unjudged:
+                        record = measuring.confirmed(record, self._memory, demands)
         record = together(record)
         self.outbox.loads.append(record)
         self._services[record.key] = service

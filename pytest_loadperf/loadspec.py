@@ -17,6 +17,7 @@ from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.measure.summary import name_stages
 from pytest_loadperf.plan import Crew, Plan, Reference, Stage
 from pytest_loadperf.quantity import duration_s
+from pytest_loadperf.search import Search
 
 _USER = ("locust.user.users", "User")
 _SHAPE = ("locust.shape", "LoadTestShape")
@@ -57,6 +58,14 @@ class LoadSpec:
     trials: int = 1
     abort: AbortRule | None = None
     workers: int | None = None  # None leaves it to the options
+    search: Search | None = None  # instead of the plan's stages, which are its first step
+
+    @property
+    def asked(self) -> str:
+        """What is run where that is not the plan's stages, in words."""
+        if self.search is not None:
+            return self.search.words
+        return self.plan.shape.name if self.plan.shape else ""
 
     @property
     def user_names(self) -> tuple[str, ...]:
@@ -108,12 +117,13 @@ def ask(
     workers: int | None = None,
     abort: str | None = None,
     folder: Path = Path(),
+    called: str = "load()",
 ) -> LoadSpec:
     """Check what load() was given, all faults at once; a relative locustfile starts at `folder`."""
     given = list(stages)
     faults = [*_faults(user, given, folder), *_number_faults(trials=trials, workers=1 if workers is None else workers)]
     if faults:
-        raise UsageFault("load(): " + "; ".join(faults))
+        raise UsageFault(f"{called}: " + "; ".join(faults))
     rule = AbortRule.parse(abort) if abort is not None else None
     plan = Plan(
         stages=name_stages([stage for stage in given if isinstance(stage, Stage)]),
@@ -125,6 +135,12 @@ def ask(
     else:
         plan = replace(plan, users=tuple(_reference(one) for one in _listed(user)))
     return LoadSpec(plan, trials, rule, workers)
+
+
+def ask_capacity(user: Any, search: Search, *, workers: int | None = None, folder: Path = Path()) -> LoadSpec:
+    """Check what else capacity() was given."""
+    first = search.stages(search.start, 1.0, 1.0)
+    return replace(ask(user, first, workers=workers, folder=folder, called="capacity()"), search=search)
 
 
 def _listed(user: Any) -> list[Any]:

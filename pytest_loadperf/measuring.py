@@ -23,6 +23,7 @@ from pytest_loadperf.plan import Plan
 from pytest_loadperf.records import LoadRecord, Verdict
 from pytest_loadperf.report.locust_page import LocustPages
 from pytest_loadperf.report.progress import Progress
+from pytest_loadperf.searching import searched
 from pytest_loadperf.service.running import Counterpart, RunningService, asleep, named
 from pytest_loadperf.trial import TrialRun
 
@@ -52,13 +53,19 @@ class Measuring:
         self._control = control
 
     def trials(self, record: LoadRecord) -> LoadRecord:
-        """The record with all trials that were asked for, or as many as came before one was stopped early."""
+        """The record with all trials that were asked for, or as many as came before one was stopped early.
+
+        Of a search for capacity they are those of the highest load that held.
+        """
         before = self._control_ms(f"{record.name}, control before")
-        for number in range(1, self._spec.trials + 1):
-            title = f"{record.name} trial {number}/{self._spec.trials}" if self._spec.trials > 1 else record.name
-            record = self._candidate(record, title)
-            if record.aborted:
-                return record
+        if self._spec.search is not None:
+            record = searched(record, self._spec.search, self._step, self._progress.say)
+        else:
+            for number in range(1, self._spec.trials + 1):
+                title = f"{record.name} trial {number}/{self._spec.trials}" if self._spec.trials > 1 else record.name
+                record = self._candidate(record, title, self._plan)
+                if record.aborted:
+                    return record
         try:
             return replace(record, control_ms=math.sqrt(before * self._control_ms(f"{record.name}, control after")))
         except LoadperfError as error:  # what was measured is kept
@@ -128,7 +135,7 @@ class Measuring:
                     with asleep(counterpart.service, blamed=partial(named, counterpart.name)):
                         if number > 1:
                             _start_anew(self._service)
-                        record = self._candidate(record, title)
+                        record = self._candidate(record, title, self._plan)
                 else:
                     with asleep(self._service):
                         if number > 1:
@@ -139,8 +146,15 @@ class Measuring:
                     return record
         return record
 
-    def _candidate(self, record: LoadRecord, title: str) -> LoadRecord:
-        plan = replace(self._plan, urls=self._service.urls)
+    def _step(self, record: LoadRecord, size: int, longer: float) -> LoadRecord:
+        """The record with one step of a search, so many times as long as usual, as its only trial."""
+        search = self._spec.search
+        assert search is not None  # it asks for this step
+        plan = replace(self._plan, stages=search.stages(size, longer, self._plan.scale))
+        return self._candidate(replace(record, trials=(), aborted=None), f"{record.name}", plan)
+
+    def _candidate(self, record: LoadRecord, title: str, plan: Plan) -> LoadRecord:
+        plan = replace(plan, urls=self._service.urls)
         trial, run = self._trial(record, title, plan, self._service)
         faults = tuple(dict.fromkeys((*record.faults, *run.faults)))
         return replace(record, trials=(*record.trials, trial), aborted=run.aborted, faults=faults)

@@ -49,6 +49,58 @@ class Together:
     percentiles: Percentiles
 
 
+By = Literal["users", "rate"]
+StepStatus = Literal["held", "broke", "unclear"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One load of a search for the highest that holds."""
+
+    size: int  # users, or arrivals a second
+    status: StepStatus
+    why: str = ""  # which demand broke and what was seen, or why it can't be told
+    requests: int = 0
+    rps: float = float("nan")
+    p50_ms: float = float("nan")
+    p95_ms: float = float("nan")
+    p99_ms: float = float("nan")
+    failure_rate: float = float("nan")
+    cpu_percent: float = float("nan")  # of the service
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The highest load that held, and the loads that were tried to find it."""
+
+    by: By
+    until: str  # the demands, as written
+    size: int  # users, or arrivals a second; 0 where none held
+    steps: tuple[Step, ...]
+    limited: str = ""  # why more may hold than was found
+
+    @property
+    def load(self) -> str:
+        """The highest load that held: '40 users', '200/s'."""
+        return size_in_words(self.by, self.size)
+
+    @property
+    def knee(self) -> Step | None:
+        """Where more load begins to cost more time than it brings answers: the most answers for their time.
+
+        That is Kleinrock's power, throughput by latency: below the knee a service has time left, beyond requests wait.
+        """
+        known = [step for step in self.steps if step.p50_ms > 0 and step.rps > 0]
+        return max(known, key=lambda step: step.rps / step.p50_ms, default=None)
+
+
+def size_in_words(by: By, size: int) -> str:
+    """A load of this size: '40 users', '200/s'."""
+    if by == "rate":
+        return f"{size}/s"
+    return "1 user" if size == 1 else f"{size} users"
+
+
 @dataclass(frozen=True)
 class LoadRecord:
     """One load fixture's run: what was asked for, what was measured."""
@@ -66,6 +118,7 @@ class LoadRecord:
     against: tuple[Trial, ...] = ()  # side by side: the baseline's half of each pair, whose other one is in `trials`
     against_name: str = ""  # "git:main (ab12cd3)", or an image
     together: dict[str, Together] = field(default_factory=dict)  # by endpoint, "" for all, where that is several stages
+    capacity: Capacity | None = None  # of a search, whose `trials` are those of the highest load that held
 
     @property
     def against_short(self) -> str:

@@ -18,7 +18,8 @@ from pytest_loadperf.measure.summary import (
     summary_of,
 )
 from pytest_loadperf.model import ArrivalRecord, Summary
-from pytest_loadperf.records import LoadRecord, Verdict
+from pytest_loadperf.provision import Provision, provision
+from pytest_loadperf.records import Capacity, LoadRecord, Verdict
 
 if TYPE_CHECKING:
     import pandas
@@ -113,6 +114,21 @@ class LoadResult(StageResult):
             user_errors=dict(sum((Counter(record.user_errors) for record in records), Counter[str]())),
             lost_workers=tuple(lost for record in records for lost in record.lost_workers),
         )
+
+    @property
+    def capacity(self) -> Capacity:
+        """What a search found, step by step; AttributeError for a load that is none."""
+        if self.record.capacity is None:
+            raise AttributeError(f"{self.record.name} is no search for capacity; capacity(…) makes a fixture that is")
+        return self.record.capacity
+
+    def plan(self, target: str, *, utilisation: float = 0.7, peak: float = 1.0) -> Provision:
+        """What the service needs for so many calls, '200/s' or '1000/h', by the capacity that was found.
+
+        `utilisation` is the part of the capacity that is planned with, `peak` how many times the mean the busiest
+        moment asks for. Raises UsageFault for what can't be meant, AttributeError for a load that is no search.
+        """
+        return provision(self.capacity, self.record, target, utilisation=utilisation, peak=peak)
 
     def frame(self) -> pandas.DataFrame:
         """Every second of every endpoint, as a pandas DataFrame."""

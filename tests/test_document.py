@@ -17,7 +17,7 @@ from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.percentiles import Percentile, Percentiles
 from pytest_loadperf.model import ArrivalRecord, ServiceEvent, Trial
 from pytest_loadperf.plan import Stage
-from pytest_loadperf.records import Change, LoadRecord, RunRecord
+from pytest_loadperf.records import Capacity, Change, LoadRecord, RunRecord, Step
 from pytest_loadperf.report.document import document, listed, write
 from pytest_loadperf.result import LoadResult
 
@@ -99,7 +99,9 @@ def rich() -> RunRecord:
         replace(records.verdict("failure_rate < baseline"), advisory=True),
     )
     test = records.judged("test_rush_hour", "failed", *verdicts, message="E   broken threshold")
-    return records.run(0, [load, records.load("calm", open_model())], [test])
+    step = Step(20, "broke", "p95 < 100ms: 124 ms", 400, 39.0, 80.0, 124.0, 150.0, 0.0)
+    most = replace(records.load("most"), capacity=Capacity("users", "p95 < 100ms", 10, (step,)))
+    return records.run(0, [load, records.load("calm", open_model()), most], [test])
 
 
 def idle() -> RunRecord:
@@ -126,7 +128,7 @@ def test_the_first_thing_it_tells_is_the_format(told: Any) -> None:
 
 def test_numbers_are_those_that_a_test_sees(told: Any) -> None:
     load = rich().loads[0]
-    result, (seen, _) = LoadResult.of(load), told["loads"]
+    result, (seen, *_) = LoadResult.of(load), told["loads"]
     assert (seen["requests"], seen["p95_ms"], seen["p99.9_ms"]) == (
         *(result.requests, result.p95_ms),
         result.percentile_ms(99.9),
@@ -145,7 +147,7 @@ def test_numbers_are_those_that_a_test_sees(told: Any) -> None:
 def test_what_it_came_to_is_told_with_each_verdict_and_each_load(told: Any) -> None:
     (test,) = told["tests"]
     asked, advice = test["verdicts"]
-    assert [each["verdict"] for each in told["loads"]] == ["regressed", None]
+    assert [each["verdict"] for each in told["loads"]] == ["regressed", None, None]
     assert (asked["breach"], asked["change"]["centre"], asked["change"]["paired"]) == (True, 100.0, None)
     assert (advice["breach"], advice["advisory"], advice["change"]) == (False, True, None)
     assert told["loads"][0]["doubts"][0].startswith("trial 2: worker 2; ")

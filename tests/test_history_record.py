@@ -31,12 +31,14 @@ from pytest_loadperf.model import (
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import (
     Acceptance,
+    Capacity,
     Change,
     Commit,
     LoadRecord,
     LogSlice,
     RunRecord,
     ServiceRecord,
+    Step,
     TestRecord,
     Together,
     Verdict,
@@ -87,9 +89,21 @@ TRIALS = some(
     pulses=few(some(Pulse)),
     events=few(some(ServiceEvent)),
 )
+CAPACITIES = st.none() | some(
+    Capacity,
+    by=st.sampled_from(["users", "rate"]),
+    steps=few(some(Step, status=st.sampled_from(["held", "broke", "unclear"]))),
+)
 SERVICES = some(ServiceRecord, kind=st.sampled_from(["docker", "compose", "process", "url"]))
 LOADS = st.lists(
-    some(LoadRecord, service=SERVICES, trials=few(TRIALS), again=few(TRIALS, 1), against=few(TRIALS, 1)),
+    some(
+        LoadRecord,
+        service=SERVICES,
+        trials=few(TRIALS),
+        again=few(TRIALS, 1),
+        against=few(TRIALS, 1),
+        capacity=CAPACITIES,
+    ),
     max_size=2,
     unique_by=lambda made: made.key,
 )

@@ -12,7 +12,10 @@ from pytest_loadperf.judge.limits import FromBaseline, Quantity, Tolerance
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.thresholds import Threshold, parse
 
-EVERY_METRIC = "one of p50 … p99.99, mean, min, max, rps, requests, failures, failure_rate, service.cpu, service.memory"
+EVERY_METRIC = (
+    "one of p50 … p99.99, mean, min, max, rps, requests, failures, failure_rate, service.cpu, service.memory, "
+    "capacity.users, capacity.rate, capacity.rps"
+)
 MAX = "a percentage and a quantity, as in max(10%, 20ms)"
 
 

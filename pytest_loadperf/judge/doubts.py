@@ -85,7 +85,7 @@ def _of_stage(record: StageRecord, aborted: bool) -> Iterator[Doubt]:
         yield _bottleneck(record.stage, record.generator)
     if 0 < record.users < (record.stage.users or 0):
         yield _too_few(record)
-    if record.arrivals is not None and record.arrivals.overdue > record.arrivals.due * _HIDDEN:
+    if record.arrivals is not None and is_unreached(record.arrivals):
         yield _unreached(record.stage, record.arrivals)
     if record.summary.requests < (record.stage.requests or 0) and not aborted:  # which is told for itself
         yield _unmade(record.stage, record.summary.requests)
@@ -130,6 +130,11 @@ def _bottleneck(stage: Stage, check: SelfCheck) -> Doubt:
         f"{seen}; {noise(check)}; {advice}",
         blames_generator=True,
     )
+
+
+def is_unreached(arrivals: ArrivalRecord) -> bool:
+    """Whether so many arrivals had no user that a percentile may be better than it is."""
+    return arrivals.overdue > arrivals.due * _HIDDEN
 
 
 def _unreached(stage: Stage, arrivals: ArrivalRecord) -> Doubt:

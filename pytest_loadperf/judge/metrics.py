@@ -75,10 +75,11 @@ _OF_SERVICE: dict[str, tuple[Kind, Callable[[Sequence[StageRecord]], float]]] = 
     "service.cpu": (_CPU, cpu_percent_of),
     "service.memory": (_MEMORY, memory_bytes_of),
 }
+_OF_CAPACITY = {"capacity.users": _COUNT, "capacity.rate": _THROUGHPUT, "capacity.rps": _THROUGHPUT}
 _TOLD = ("p50", "p95", "p99", "failure_rate", "rps")
 _TOLD_OF_ENDPOINTS = ("p50", "p95", "failure_rate")
 _PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?)")
-NAMES = ("p50 … p99.99", *_OF_REQUESTS, *_OF_SERVICE)
+NAMES = ("p50 … p99.99", *_OF_REQUESTS, *_OF_SERVICE, *_OF_CAPACITY)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ class Metric:
         return self.name in _OF_SERVICE
 
     @property
+    def of_capacity(self) -> bool:
+        """Whether it is what a search found, whose stages are not known beforehand."""
+        return self.name in _OF_CAPACITY
+
+    @property
     def percent(self) -> float | None:
         """Which percentile of latency it is: 95.0; None if it is something else."""
         return _percent(self.name)
@@ -109,13 +115,15 @@ class Metric:
     @property
     def worse(self) -> float:
         """1 where a larger value is a worse one, else -1."""
-        return -1.0 if self.name in ("rps", "requests") else 1.0
+        return -1.0 if self.of_capacity or self.name in ("rps", "requests") else 1.0
 
     @property
     def kind(self) -> Kind:
         """What kind of quantity it is; KeyError if there is no such metric."""
         if self.percent is not None:
             return _LATENCY
+        if self.of_capacity:
+            return _OF_CAPACITY[self.name]
         return _OF_SERVICE[self.name][0] if self.of_service else _OF_REQUESTS[self.name][0]
 
     def __str__(self) -> str:
@@ -127,6 +135,8 @@ class Metric:
         """The load's number in base units (ms, 0 to 1, a second, bytes, % of a core); NaN where nothing was seen."""
         if self.of_service:
             return _OF_SERVICE[self.name][1](stages_of(load, self.stage))
+        if self.of_capacity:
+            return _found(load, self.name)
         summary = measured(load, self.stage, self.endpoint)
         if not summary.requests:
             return math.nan
@@ -143,11 +153,33 @@ class Metric:
             return _no_stage(load, self.stage)
         if self.of_service:
             return f"the service's {self.name.removeprefix('service.')} was not sampled"
+        if self.of_capacity:
+            return _no_capacity(load, self.name)
         where = "" if self.stage is None else f" in stage {self.stage!r}"
         whole = summary_of(load, self.stage)
         if self.endpoint is None or whole is None or not whole.requests:
             return f"no request was sent{where}"
         return f"no request to {self.endpoint!r}{where}; endpoints: {', '.join(whole.endpoints)}"
+
+
+def _found(load: LoadRecord, name: str) -> float:
+    """The highest load that held, or what it answered: of the trials, which may be those of a second search."""
+    if load.capacity is None or name not in ("capacity.rps", f"capacity.{load.capacity.by}"):
+        return math.nan
+    if not load.capacity.size:
+        return math.nan if load.capacity.limited else 0.0
+    if name == "capacity.rps":
+        return measured(load).rps
+    stage = stages_of(load)[0].stage
+    return float(stage.users or 0) if stage.schedule is None else stage.schedule.fastest
+
+
+def _no_capacity(load: LoadRecord, name: str) -> str:
+    if load.capacity is None:
+        return "no capacity was looked for; capacity(…) makes a fixture that does"
+    if not load.capacity.size:
+        return load.capacity.limited
+    return f"the search was by {load.capacity.by}; it knows capacity.{load.capacity.by} and capacity.rps, not {name}"
 
 
 def _no_stage(load: LoadRecord, stage: str | None) -> str:
@@ -160,6 +192,8 @@ def _no_stage(load: LoadRecord, stage: str | None) -> str:
 
 def series_of(load: LoadRecord) -> Iterator[Metric]:
     """What is told of a load: of each measured stage that sent requests, and of each endpoint where it has several."""
+    if load.capacity is not None:
+        yield from (Metric(f"capacity.{name}") for name in (load.capacity.by, "rps"))
     stages = dict.fromkeys(record.stage.name for record in stages_of(load) if record.summary.requests)
     for stage in stages:
         named = stage if len(stages) > 1 else None
@@ -172,7 +206,7 @@ def series_of(load: LoadRecord) -> Iterator[Metric]:
 
 def is_metric(name: str) -> bool:
     """Whether there is such a metric."""
-    return name in _OF_REQUESTS or name in _OF_SERVICE or _percent(name) is not None
+    return name in _OF_REQUESTS or name in _OF_SERVICE or name in _OF_CAPACITY or _percent(name) is not None
 
 
 def _percent(name: str) -> float | None:

@@ -2,7 +2,7 @@
 
     threshold := [ load "." ] metric [ "[" endpoint "]" ] [ "@" stage ] op limit
     metric    := p50 … p99.99 | mean | min | max | rps | requests | failures | failure_rate
-               | service.cpu | service.memory
+               | service.cpu | service.memory | capacity.users | capacity.rate | capacity.rps
     op        := "<" | "<=" | ">" | ">="
     limit     := quantity | "baseline" [ ("+" | "-") tolerance ]
     tolerance := percent | quantity | "max(" percent "," quantity ")"
@@ -53,7 +53,7 @@ class Threshold:
         """Whether a generator that is short of time can break it: it sees answers late, and asks for less."""
         if self.op.startswith("<"):
             return self.metric.kind.noun == LATENCY
-        return self.metric.name in ("rps", "requests")
+        return self.metric.of_capacity or self.metric.name in ("rps", "requests")
 
     def holds(self, observed: float, limit: float) -> bool:
         """Whether the observed number keeps the limit; NaN never does."""
@@ -64,8 +64,8 @@ class Threshold:
         return f"{load}{self.metric} {self.op} {self.limit}"
 
 
-# A dot before a letter ends a load's name; the two metrics with such a dot are no load that is called "service".
-_LOAD = re.compile(r"(?!service\.(?:cpu|memory)(?![\w.]))[^\W\d]\w*\.(?=[^\W\d])")
+# A dot before a letter ends a load's name; metrics with such a dot are no load that is called "service" or "capacity".
+_LOAD = re.compile(r"(?!(?:service\.(?:cpu|memory)|capacity\.(?:users|rate|rps))(?![\w.]))[^\W\d]\w*\.(?=[^\W\d])")
 _NAME = re.compile(r"[^\W\d][\w.]*")
 _STAGE = re.compile(r"[^<>=]+")
 _OPERATOR = re.compile(r"[<>]=?(?!=)")
@@ -100,6 +100,8 @@ def _metric(scan: Scanner) -> Metric:
     if scan.take(_BRACKET):
         metric = replace(metric, endpoint=_endpoint(scan, metric))
     if scan.take(_AT):
+        if metric.of_capacity:
+            raise scan.fault(f"{metric.name} is of no stage: the search tries many", "a comparison", scan.at - 1)
         stage = scan.expect(_STAGE, "the stage is missing", f"its name, as in {name}@rush")
         metric = replace(metric, stage=stage.rstrip())
     return metric
@@ -109,6 +111,8 @@ def _endpoint(scan: Scanner, metric: Metric) -> str:
     start = scan.at
     if metric.of_service:
         raise scan.fault(f"{metric.name} is not counted by endpoint", "@ and a stage, or a comparison", start - 1)
+    if metric.of_capacity:
+        raise scan.fault(f"{metric.name} is of all endpoints together", "a comparison", start - 1)
     end = _closing(scan.text, start)
     if end is None:
         raise scan.fault("the bracket is not closed", f"an endpoint and ], as in {metric.name}[GET /search]", start - 1)

@@ -18,11 +18,12 @@ from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.summary import measured, stages_of
 from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import show_ms, show_rate_percent
-from pytest_loadperf.records import LoadRecord, Verdict
+from pytest_loadperf.records import LoadRecord, Status, Verdict
 
 # The least that the rule calls a change at all.
 _LATENCY = Tolerance(percent=Decimal(5))
 _LATENCY_BESIDE = Tolerance(percent=Decimal(2))  # side by side
+_CAPACITY = Tolerance(percent=Decimal(10))
 _FAILURES = Tolerance(amount=Quantity(Decimal("0.1"), "%"))
 
 
@@ -52,6 +53,8 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
             verdict = judge_change(verdict, threshold, limit, load, baseline or Baseline())
     else:
         verdict = _judge_absolute(verdict, threshold, limit.value(metric.kind), observed, load)
+    if metric.of_capacity and load.capacity is not None and load.capacity.limited:
+        verdict = _at_least(verdict, load.capacity.limited)
     found = doubts(load if threshold.relative else replace(load, against=()), metric.stage)
     if verdict.breach and not found and threshold.excusable and metric.tail is not None:
         found = tail_doubts(load, metric.stage, metric.tail)
@@ -59,7 +62,12 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
 
 
 def advised(load: LoadRecord) -> list[Threshold]:
-    """What is judged although nobody asked: whether any stage got slower, or fails more often, than it did."""
+    """What is judged although nobody asked: whether any stage got slower, or fails more often, than it did.
+
+    Of a search for capacity, whether it found less.
+    """
+    if load.capacity is not None:
+        return [Threshold(Metric("capacity.rps"), ">", FromBaseline("-", _CAPACITY))]
     advice = (("p95", _LATENCY_BESIDE if load.against_name else _LATENCY), ("failure_rate", _FAILURES))
     stages = dict.fromkeys(record.stage.name for record in stages_of(load) if record.summary.requests)
     return [
@@ -82,6 +90,12 @@ def _judge_absolute(verdict: Verdict, threshold: Threshold, bound: float, observ
     if metric.name == "failure_rate" and threshold.op.startswith("<") and holds:
         return replace(verdict, reason=_possible_failures(summary, bound))
     return verdict
+
+
+def _at_least(verdict: Verdict, limited: str) -> Verdict:
+    """The verdict on a capacity that may be larger than what was found."""
+    status: Status = "inconclusive" if verdict.breach else verdict.status
+    return replace(verdict, status=status, reason="; ".join(filter(None, (f"at least: {limited}", verdict.reason))))
 
 
 def _with_interval(verdict: Verdict, threshold: Threshold, bound: float, summary: Summary, percent: float) -> Verdict:

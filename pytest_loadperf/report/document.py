@@ -99,6 +99,7 @@ def _load(run: RunRecord, load: LoadRecord) -> _Plain:
         "doubts": [str(doubt) for doubt in doubts(load)],
         "service": vars(load.service),
         "fingerprint": load.fingerprint,
+        "capacity": _capacity(load),
         "control_ms": load.control_ms,
         **_whole(load, load.trials),
         "again": _whole(load, load.again) if load.again else None,
@@ -106,6 +107,12 @@ def _load(run: RunRecord, load: LoadRecord) -> _Plain:
         "against": _whole(load, load.against) if load.against else None,
         "against_name": load.against_name,
     }
+
+
+def _capacity(load: LoadRecord) -> _Plain | None:
+    if load.capacity is None:
+        return None
+    return {**vars(load.capacity), "steps": [vars(step) for step in load.capacity.steps]}
 
 
 def _whole(load: LoadRecord, trials: tuple[Trial, ...]) -> _Plain:

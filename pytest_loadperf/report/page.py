@@ -13,6 +13,7 @@ from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, sta
 from pytest_loadperf.model import ArrivalRecord, ServiceEvent, StageRecord, Summary, Trial
 from pytest_loadperf.quantity import show_bytes, show_ms, show_number, show_per_second, show_percent, show_rate_percent
 from pytest_loadperf.records import Acceptance, LoadRecord, RunRecord
+from pytest_loadperf.report.capacity import Found
 from pytest_loadperf.report.charts import sparkline
 from pytest_loadperf.report.comparable import until
 from pytest_loadperf.report.distribution import Distribution, distribution
@@ -165,6 +166,11 @@ class LoadPart:
     def cause(self) -> str:
         """What most likely made it fail, or slower; empty where its data does not tell."""
         return likely_cause(self.record, self.before)
+
+    @property
+    def found(self) -> Found | None:
+        """What the search for capacity found, where it is one."""
+        return None if self.record.capacity is None else Found(self.record.capacity)
 
     @property
     def arrivals(self) -> dict[str, ArrivalRecord]:

@@ -14,6 +14,7 @@ from pytest_loadperf.measure.summary import cpu_percent_of, memory_bytes_of, mer
 from pytest_loadperf.model import StageRecord, Summary
 from pytest_loadperf.quantity import show_bytes, show_ms, show_percent, show_rate_percent
 from pytest_loadperf.records import LoadRecord, RunRecord, Verdict
+from pytest_loadperf.report.capacity import Found
 from pytest_loadperf.result import LoadResult
 
 _COLORS = {"ok": "green", "improved": "green", "broken": "red", "regressed": "red"}
@@ -61,6 +62,8 @@ def _load_lines(load: LoadRecord, verdicts: Sequence[Verdict]) -> Iterator[Line]
     yield Line(f"{load.key}  ({_service(load)})", "bold")
     for row in (*_table(load), *_arrivals(load)):
         yield Line(f"  {row}")
+    if load.capacity is not None:
+        yield Line(f"  {load.name}: {Found(load.capacity).words}")
     for text in _remarks(load):
         yield Line(f"  {text}", "yellow")
     unique = {(verdict.threshold, verdict.status, verdict.observed): verdict for verdict in verdicts}

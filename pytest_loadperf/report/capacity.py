@@ -1,0 +1,122 @@
+"""What a search for capacity found: in a sentence, and as a curve of latency over throughput."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.judge.limits import Quantity
+from pytest_loadperf.judge.thresholds import Threshold, parse
+from pytest_loadperf.quantity import show_ms, show_per_second, show_rate_percent
+from pytest_loadperf.records import By, Capacity, Step, size_in_words
+from pytest_loadperf.report.charts import Chart, swatch
+from pytest_loadperf.report.figures import Figure
+from pytest_loadperf.report.layers import Dot, Dots, Layer, Line, Rule
+from pytest_loadperf.report.scale import linear
+
+_VERBS = {"held": "held", "broke": "broke", "unclear": "told nothing"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outcome of a search."""
+
+    capacity: Capacity
+
+    @property
+    def steps(self) -> list[Step]:
+        """Every step, from the smallest load to the largest."""
+        return sorted(self.capacity.steps, key=lambda step: step.size)
+
+    def called(self, step: Step) -> str:
+        """The load of a step: '40 users', '200/s'."""
+        return size_in_words(self.capacity.by, step.size)
+
+    def verb(self, step: Step) -> str:
+        """What became of it, in a word."""
+        return _VERBS[step.status]
+
+    @property
+    def words(self) -> str:
+        """The highest load that held, the lowest that broke, and where the knee is."""
+        return "; ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        capacity = self.capacity
+        held = [step for step in self.steps if step.size == capacity.size and step.status == "held"]
+        broke = [step for step in self.steps if step.size > capacity.size and step.status == "broke"]
+        if held:
+            yield f"{capacity.load} held {capacity.until}: {_seen(held[-1])}"
+        if broke:
+            yield f"{'' if held else 'already '}{self.called(broke[0])} broke: {broke[0].why}"
+        if capacity.limited:
+            yield f"more may hold: {capacity.limited}" if held else f"nothing was found: {capacity.limited}"
+        if held and capacity.knee is not None:
+            yield f"the knee is at {self.called(capacity.knee)}"
+
+    @property
+    def curve(self) -> Figure | None:
+        """Latency over throughput; None of a single step."""
+        steps = [step for step in self.steps if step.requests]
+        if len(steps) < 2:
+            return None
+        lines = (
+            Line("p95", [(step.rps, step.p95_ms) for step in steps], "blue", width=2.25),
+            Line("p50", [(step.rps, step.p50_ms) for step in steps], "green", "7 4"),
+        )
+        limits = [Rule(demand.text, _ms(demand)) for demand in self._demands() if demand.metric.name == "p95"]
+        knee = self.capacity.knee
+        dots = [self._dot(step, step == knee) for step in steps]
+        layers: list[Layer] = [*lines, *limits, Dots(dots)]
+        chart = Chart(
+            title="Latency by throughput",
+            description=f"{self.words}.",
+            x=linear([step.rps for step in steps]),
+            y=linear([*(step.p95_ms for step in steps), *(limit.value for limit in limits)]),
+            layers=layers,
+            show_x=show_per_second,
+            show_y=show_ms,
+            height=190,
+        )
+        samples = (Dot(0, 0), Dot(0, 0, ink="vermillion", hollow=True), Dot(0, 0, shape="diamond"))
+        legend = [
+            *((swatch(line), line.label) for line in lines),
+            *zip(map(swatch, samples), ("held", "broke", "the knee"), strict=True),
+        ]
+        return Figure("Latency by throughput", chart.svg(), tuple(legend))
+
+    def _dot(self, step: Step, is_knee: bool) -> Dot:
+        title = f"{self.called(step)} {self.verb(step)}: {_seen(step)}" + (f"\n{step.why}" if step.why else "")
+        held = step.status == "held"
+        return Dot(
+            step.rps,
+            step.p95_ms,
+            title,
+            ink="blue" if held else "vermillion",
+            hollow=not held,
+            shape="diamond" if is_knee else "circle",
+            size=4.0,
+        )
+
+    def _demands(self) -> Iterator[Threshold]:
+        for text in self.capacity.until.split(" and "):
+            try:
+                yield parse(text.strip())
+            except UsageFault:  # of another version
+                continue
+
+
+def _ms(demand: Threshold) -> float:
+    assert isinstance(demand.limit, Quantity)  # as a search takes no other
+    return demand.limit.value(demand.metric.kind)
+
+
+def _seen(step: Step) -> str:
+    return f"{show_per_second(step.rps)}, p95 {show_ms(step.p95_ms)}, {show_rate_percent(step.failure_rate)} failed"
+
+
+def in_words(step: Step, by: By) -> str:
+    """A step as it is told while the search goes on: '40 users held: 212/s, p95 180 ms, 0% failed'."""
+    why = f" ({step.why})" if step.why else ""
+    return f"{size_in_words(by, step.size)} {_VERBS[step.status]}: {_seen(step)}{why}"

@@ -1,0 +1,374 @@
+"""The search for the highest load that holds: its steps, what it asks, and what a user sees of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import records
+from projects import Project
+
+from pytest_loadperf.errors import UsageFault
+from pytest_loadperf.history.store import open_store
+from pytest_loadperf.judge.baseline import Baseline
+from pytest_loadperf.judge.capacity import highest, next_size
+from pytest_loadperf.judge.thresholds import parse
+from pytest_loadperf.judge.verdicts import advised, judge
+from pytest_loadperf.plan import Stage
+from pytest_loadperf.records import Capacity, LoadRecord, Step, Verdict
+from pytest_loadperf.result import LoadResult
+from pytest_loadperf.search import Search
+
+
+def search(
+    holds: Callable[[int], bool], start: int = 1, most: int | None = None, tries: int = 60
+) -> list[tuple[int, bool]]:
+    """Every load that is tried, and whether it held."""
+    tried: list[tuple[int, bool]] = []
+    while (size := next_size(tried, start, most)) is not None:
+        tried.append((size, holds(size)))
+        assert len(tried) < tries
+    return tried
+
+
+class TestSteps:
+    def test_double_then_halve_the_distance_then_look_again_at_both_ends(self) -> None:
+        tried = search(lambda size: size <= 100, start=10)
+        assert [size for size, _ in tried] == [10, 20, 40, 80, 160, 120, 100, 110, 105, 100, 105]
+        assert highest(tried) == 100
+
+    @pytest.mark.parametrize("start", [1, 7, 64, 5000])
+    @pytest.mark.parametrize("most_that_holds", [1, 2, 3, 17, 99, 1_000, 123_456])
+    def test_end_within_six_percent_below_the_highest(self, start: int, most_that_holds: int) -> None:
+        found = highest(search(lambda size: size <= most_that_holds, start))
+        assert found <= most_that_holds <= max(found + 1, found * 1.06)
+
+    def test_of_a_service_that_holds_nothing_end_at_one(self) -> None:
+        assert search(lambda _: False, start=8) == [(8, False), (4, False), (2, False), (1, False), (1, False)]
+        assert highest([(1, False)]) == 0
+
+    def test_end_at_the_most_that_was_asked_for(self) -> None:
+        assert [size for size, _ in search(lambda _: True, start=10, most=50)] == [10, 20, 40, 50, 50]
+
+    def test_that_disagree_are_decided_by_a_third(self) -> None:
+        answers = {100: [True, False, True], 105: [False, True, False]}
+        tried = search(lambda size: answers[size].pop(0) if size in answers else size <= 100, start=10)
+        assert [size for size, _ in tried][-4:] == [100, 100, 105, 105]
+        assert highest(tried) == 100
+
+    def test_that_are_wrong_once_in_ten_hardly_move_what_is_found(self) -> None:
+        chance = random.Random(7)
+        found = []
+        for _ in range(200):
+            found.append(highest(search(lambda size: (size <= 100) != (chance.random() < 0.1), start=10)))
+        assert sum(85 <= size <= 115 for size in found) >= 150
+
+
+class TestAsked:
+    def test_are_one_demand_or_several(self) -> None:
+        made = Search.ask("p95[search] < 500ms and failure_rate < 1%", "users", 5, None, "10s")
+        assert [str(demand) for demand in made.demands] == ["p95[search] < 500ms", "failure_rate < 1%"]
+        assert made.words == (
+            "capacity by users until p95[search] < 500ms and failure_rate < 1%, from 5 in steps of 10 s"
+        )
+
+    @pytest.mark.parametrize(
+        ("given", "fault"),
+        [
+            ({"until": 3}, "capacity(): until is 3; expected a text such as 'p95 < 500ms and failure_rate < 1%'"),
+            (
+                {"until": "p95 < baseline"},
+                "capacity(): until='p95 < baseline': 'p95 < baseline' can't be asked of a step; expected a fixed "
+                "limit, such as 'p95 < 500ms and failure_rate < 1%'",
+            ),
+            ({"by": "threads"}, "capacity(): by is 'threads'; expected 'users' or 'rate'"),
+            ({"start": 0}, "capacity(): start is 0; expected a whole number from 1"),
+            ({"most": True}, "capacity(): most is True; expected a whole number from 1"),
+            ({"most": 4, "start": 5}, "capacity(): most is 4, less than start, which is 5"),
+        ],
+    )
+    def test_wrongly_is_said_in_words(self, given: dict[str, Any], fault: str) -> None:
+        usual = {"until": "p95 < 1s", "by": "users", "start": 1, "most": None, "step": "10s"}
+        with pytest.raises(UsageFault, match=f"^{re.escape(fault)}$"):
+            Search.ask(**{**usual, **given})
+
+    @pytest.mark.parametrize(
+        "until", ["p95 < 500", "capacity.rps > 3/s", "p95@rush < 1s", "rush.p95 < 1s", "p95 < 1s and"]
+    )
+    def test_what_no_step_can_show_is_refused(self, until: str) -> None:
+        with pytest.raises(UsageFault):
+            Search.ask(until, "users", 1, None, "10s")
+
+    def test_steps_have_a_ramp_that_is_not_measured(self) -> None:
+        ramp, measured = Search.ask("p95 < 1s", "users", 1, None, "10s").stages(30, 2, 1.0)
+        assert (ramp.users, ramp.spawn_rate, ramp.measured) == (30, 20.0, False)
+        assert (measured.name, measured.users, measured.duration) == ("30 users", 30, "20s")
+        ramp, measured = Search.ask("p95 < 1s", "rate", 1, None, "10s").stages(30, 1, 0.01)
+        assert (ramp.rate, measured.name, measured.rate, measured.duration) == ("30/s", "30/s", "30/s", "1s")
+
+
+def found(size: int, limited: str = "", steps: tuple[Step, ...] = ()) -> LoadRecord:
+    """What a search by users came to."""
+    held = records.trial([Stage("20 users", users=20, duration="10s")])
+    return replace(records.load("most", held), capacity=Capacity("users", "p95 < 500ms", size, steps, limited))
+
+
+def judged(text: str, load: LoadRecord) -> Verdict:
+    return judge(parse(text), load, Baseline(), "test_most")
+
+
+class TestThresholds:
+    def test_are_on_what_was_found(self) -> None:
+        load = found(20)
+        rps = LoadResult.of(load).rps
+        assert judged("capacity.users > 19", load).status == "ok"
+        assert judged("capacity.users > 20", load).status == "broken"
+        assert judged(f"capacity.rps > {rps * 0.9:.0f}/s", load).status == "ok"
+        assert [str(each) for each in advised(load)] == ["capacity.rps > baseline - 10%"]
+
+    def test_of_nothing_that_held_are_broken(self) -> None:
+        verdict = judged("capacity.rps > 10/s", found(0))
+        assert (verdict.status, verdict.observed) == ("broken", "0/s")
+
+    def test_that_a_limited_search_does_not_reach_are_left_open(self) -> None:
+        load = found(20, "most=20 was reached")
+        assert judged("capacity.users > 10", load).reason == "at least: most=20 was reached"
+        verdict = judged("capacity.users > 30", load)
+        assert (verdict.status, verdict.reason) == ("inconclusive", "at least: most=20 was reached")
+
+    @pytest.mark.parametrize(
+        ("load", "text", "reason"),
+        [
+            (records.load(), "capacity.rps > 1/s", "no capacity was looked for; capacity(…) makes a fixture that does"),
+            (
+                found(20),
+                "capacity.rate > 1/s",
+                "the search was by users; it knows capacity.users and capacity.rps, not capacity.rate",
+            ),
+            (found(0, "not identifiable"), "capacity.rps > 1/s", "not identifiable"),
+        ],
+    )
+    def test_that_nothing_was_found_for_say_so(self, load: LoadRecord, text: str, reason: str) -> None:
+        verdict = judged(text, load)
+        assert (verdict.status, verdict.observed, verdict.reason) == ("broken", "no data", reason)
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ("capacity.rps[GET /] > 1/s", "capacity.rps is of all endpoints together"),
+            ("capacity.users@rush > 1", "capacity.users is of no stage: the search tries many"),
+        ],
+    )
+    def test_know_no_endpoint_and_no_stage(self, text: str, fault: str) -> None:
+        with pytest.raises(UsageFault, match=re.escape(fault)):
+            parse(text)
+
+    def test_may_name_the_load(self) -> None:
+        threshold = parse("most.capacity.users > 3")
+        assert (threshold.load, str(threshold.metric)) == ("most", "capacity.users")
+        assert parse("capacity.p95 < 1s").load == "capacity"
+
+
+def test_the_knee_is_where_most_answers_come_for_their_time() -> None:
+    steps = tuple(
+        Step(size, "held", rps=rps, p50_ms=p50) for size, rps, p50 in ((1, 50, 20), (4, 200, 20), (8, 200, 40))
+    )
+    knee = found(8, steps=steps).capacity
+    assert knee is not None
+    assert knee.knee == steps[1]
+    assert Capacity("users", "p95 < 1s", 0, ()).knee is None
+
+
+class TestPlan:
+    def test_says_what_a_target_takes_and_what_that_assumes(self) -> None:
+        load = found(20)
+        rps = LoadResult.of(load).rps
+        plan = LoadResult.of(load).plan(f"{rps * 0.7 * 2.5 * 3600:.1f}/h")
+        assert (plan.replicas, plan.cpus) == (3, 3)  # the load's service is limited to one CPU
+        first, *assumptions = str(plan).split("\n- ")
+        assert first == f"{plan.target} takes 3 replicas with 3 CPUs, if"
+        assert assumptions == [
+            "calls are like those of most, and p95 < 500ms is what is to hold",
+            f"a replica answers {rps:.3g}/s, as measured with one replica at 20 users, each limited to 1 CPUs",
+            "70% of that is planned with: what is left is for moments with more calls than usual",
+            "calls come evenly",
+            "replicas share nothing that limits them (a database, a lock); measure with several to know",
+        ]
+        assert LoadResult.of(load).plan("1/h").replicas == 1
+        busy = LoadResult.of(load).plan(f"{rps:.2f}/s", utilisation=1, peak=4)
+        assert busy.replicas == 4
+        assert "the busiest moment asks for 4 times the mean" in busy.assumptions
+
+    @pytest.mark.parametrize(
+        ("words", "fault"),
+        [
+            (("many", 0.7, 1), "plan('many'): expected calls in a time, such as '200/s', '3000/min' or '1000/h'"),
+            (("1/s", 0, 1), "utilisation is 0; expected more than 0 and at most 1"),
+            (("1/s", 1, 0.5), "peak is 0.5; expected 1 or more, times the mean"),
+        ],
+    )
+    def test_wrongly_asked_for_is_refused(self, words: tuple[str, float, float], fault: str) -> None:
+        target, utilisation, peak = words
+        with pytest.raises(UsageFault, match=f"^{re.escape(fault)}$"):
+            LoadResult.of(found(20)).plan(target, utilisation=utilisation, peak=peak)
+
+    def test_of_nothing_that_held_is_refused(self) -> None:
+        with pytest.raises(UsageFault, match=r"^no load held \(p95 < 500ms\), so nothing tells what '1/s' takes$"):
+            LoadResult.of(found(0)).plan("1/s")
+
+    def test_is_not_of_a_load_that_is_no_search(self) -> None:
+        with pytest.raises(AttributeError, match=r"^x is no search for capacity; capacity\(…\) makes a fixture that"):
+            LoadResult.of(records.load("x")).plan("1/s")
+
+
+SERVICE = """
+import asyncio, sys
+
+async def main():
+    free = asyncio.Semaphore(4)  # so many requests at a time, each of 20 ms: 200 a second
+
+    async def serve(reader, writer):
+        try:
+            while await reader.readuntil(b"\\r\\n\\r\\n"):
+                async with free:
+                    await asyncio.sleep(0.02)
+                writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\nok")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1])) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+CONFTEST = """
+import sys
+from pytest_loadperf import process_service
+loadperf_service = process_service([sys.executable, "service.py", "{port}"])
+"""
+TEST = """
+import pytest
+from locust import task
+from pytest_loadperf import LeanHttpUser, capacity
+
+class Asker(LeanHttpUser):
+    @task
+    def ask(self):
+        self.client.get("/", name="ask")
+
+"""
+
+
+@pytest.fixture
+def four_at_a_time(project: Project) -> Project:
+    """A project with a service that answers four requests at a time."""
+    (project.path / "service.py").write_text(SERVICE)
+    (project.path / "conftest.py").write_text(CONFTEST)
+    return project
+
+
+def test_users_are_found_that_a_service_has_room_for(four_at_a_time: Project) -> None:
+    (four_at_a_time.path / "test_it.py").write_text(
+        TEST
+        + """
+most = capacity(Asker, until="p95 < 35ms and failure_rate < 1%", start=2, step="1s")
+
+@pytest.mark.loadperf("capacity.users >= 4", "capacity.rps > 150/s", "capacity.rps > baseline - 30%")
+def test_most(most):
+    assert most.capacity.size == 4
+    assert most.capacity.load == "4 users"
+    assert most.capacity.knee.size in (4, 5, 6)
+    assert 150 < most.rps < 210
+    assert most.plan("500/s").replicas == 4
+    assert {step.status for step in most.capacity.steps} == {"held", "broke"}
+"""
+    )
+    result = four_at_a_time.run()
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines(
+        [
+            r"loadperf: most: 2 users held: \d+(\.\d)?/s, p95 2\d(\.\d)? ms, 0% failed",
+            r"loadperf: most: 4 users held: \d+/s, p95 .* ms, 0% failed",
+            r"loadperf: most: 8 users broke: \d+/s, p95 4\d.* ms, 0% failed \(p95 < 35ms: 4\d.* ms\)",
+        ]
+    )
+    result.stdout.re_match_lines(
+        [r".*most: 4 users held p95 < 35ms and failure_rate < 1%: \d+/s, p95 .* ms, 0% failed; .* broke.*"]
+    )
+    (load,) = open_store(".loadperf", four_at_a_time.path).records(pytest.fail)[-1].loads
+    assert load.capacity is not None
+    assert load.capacity.size == 4
+    assert [stage.stage.name for stage in load.trials[0].stages] == ["ramp", "4 users"]
+    again = four_at_a_time.run("--loadperf-json", "run.json")
+    again.assert_outcomes(passed=1)
+    again.stdout.re_match_lines([r"  inconclusive +most  capacity\.rps > baseline - 30% .*"])
+    (told,) = json.loads((four_at_a_time.path / "run.json").read_text())["loads"]
+    assert (told["capacity"]["by"], told["capacity"]["size"]) == ("users", 4)
+    page = (four_at_a_time.path / ".loadperf/report.html").read_text()
+    assert "4 users</b> held" in page
+    assert "Latency by throughput" in page
+
+
+def test_a_rate_is_found_that_a_service_can_keep_up_with(four_at_a_time: Project) -> None:
+    (four_at_a_time.path / "test_it.py").write_text(
+        TEST
+        + """
+most = capacity(Asker, until="p95 < 80ms", by="rate", start=100, most=1000, step="1s")
+
+@pytest.mark.loadperf("capacity.rate > 130/s")
+def test_most(most):
+    assert 130 <= most.capacity.size <= 205
+    assert most.rps == pytest.approx(most.capacity.size, rel=0.05)
+"""
+    )
+    result = four_at_a_time.run("--loadperf-no-save")
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines([r"loadperf: most: 200/s broke: .*"])
+
+
+def test_a_service_that_breaks_at_one_user_has_no_capacity(four_at_a_time: Project) -> None:
+    (four_at_a_time.path / "test_it.py").write_text(
+        TEST
+        + """
+most = capacity(Asker, until="p95 < 5ms", start=2, step="1s")
+
+@pytest.mark.loadperf("capacity.rps > 10/s")
+def test_most(most): pass
+"""
+    )
+    result = four_at_a_time.run("--loadperf-no-save")
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines([r".*capacity\.rps > 10/s +0/s.*"])
+
+
+def test_more_than_asked_for_is_not_tried_and_what_breaks_then_is_left_open(four_at_a_time: Project) -> None:
+    (four_at_a_time.path / "test_it.py").write_text(
+        TEST
+        + """
+most = capacity(Asker, until="p95 < 1s", start=2, most=3, step="1s")
+
+@pytest.mark.loadperf("capacity.users > 5")
+def test_most(most): pass
+"""
+    )
+    result = four_at_a_time.run("--loadperf-no-save")
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines([r"  inconclusive +most  capacity\.users > 5 +3 .*at least: most=3 was reached.*"])
+
+
+def test_what_can_not_be_meant_is_a_usage_error(project: Project) -> None:
+    (project.path / "test_it.py").write_text(TEST + 'most = capacity(Asker, until="p95 < 5", by="hours")\n')
+    result = project.run()
+    result.stderr.fnmatch_lines(
+        ["*test_it.py:*: capacity(): by is 'hours'; expected 'users' or 'rate'; bad threshold: *"]
+    )
+    (project.path / "test_it.py").write_text(TEST + 'most = capacity(int, until="p95 < 5s")\n')
+    result = project.run()
+    result.stderr.fnmatch_lines(["*capacity(): <class 'int'> is given; expected a Locust User class*"])
