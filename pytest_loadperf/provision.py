@@ -28,7 +28,7 @@ class Provision:
     def __str__(self) -> str:
         """All of it: '12/s take 3 replicas with 3 CPUs, if', and each assumption in a line of its own."""
         replicas = "1 replica" if self.replicas == 1 else f"{self.replicas} replicas"
-        cpus = "" if math.isnan(self.cpus) else f" with {show_number(self.cpus)} CPUs"
+        cpus = "" if math.isnan(self.cpus) else f" with {_cpus(self.cpus)}"
         return "\n- ".join((f"{self.target} takes {replicas}{cpus}, if", *self.assumptions))
 
 
@@ -60,14 +60,19 @@ def _per_second(target: object, utilisation: float, peak: float) -> float:
 def _assumptions(
     capacity: Capacity, load: LoadRecord, each: float, measured_with: int, utilisation: float, peak: float
 ) -> Iterator[str]:
+    limit = load.service.cpu_limit_percent
     with_ = "one replica" if measured_with == 1 else f"{measured_with} replicas"
     at_least = "at least " if capacity.limited else ""
     yield f"calls are like those of {load.name}, and {capacity.until} is what is to hold"
     yield (
         f"a replica answers {at_least}{show_per_second(each)}, as measured with {with_} at {capacity.load}"
-        + ("" if load.service.cpu_limit_percent is None else f", each limited to {load.service.limits['cpus']} CPUs")
+        + ("" if limit is None else f", each limited to {_cpus(limit / 100)}")
     )
     yield f"{utilisation:.0%} of that is planned with: what is left is for moments with more calls than usual"
     yield "calls come evenly" if peak == 1 else f"the busiest moment asks for {peak:g} times the mean"
     if measured_with == 1:
         yield "replicas share nothing that limits them (a database, a lock); measure with several to know"
+
+
+def _cpus(number: float) -> str:
+    return "1 CPU" if number == 1 else f"{show_number(number)} CPUs"

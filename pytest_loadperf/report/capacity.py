@@ -1,18 +1,18 @@
-"""What a search for capacity found: in a sentence, and as a curve of latency over throughput."""
+"""What a search for capacity found: in a sentence, and as curves over throughput."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.thresholds import Threshold, parse
-from pytest_loadperf.quantity import show_ms, show_per_second, show_rate_percent
+from pytest_loadperf.quantity import show_ms, show_per_second, show_percent, show_rate_percent
 from pytest_loadperf.records import By, Capacity, Step, size_in_words
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.figures import Figure
-from pytest_loadperf.report.layers import Dot, Dots, Layer, Line, Rule
+from pytest_loadperf.report.layers import Dot, Dots, Line, Rule
 from pytest_loadperf.report.scale import linear
 
 _VERBS = {"held": "held", "broke": "broke", "unclear": "told nothing"}
@@ -56,42 +56,52 @@ class Found:
             yield f"the knee is at {self.called(capacity.knee)}"
 
     @property
-    def curve(self) -> Figure | None:
-        """Latency over throughput; None of a single step."""
+    def curves(self) -> list[Figure]:
+        """Latency, and what the service used, over throughput; none of a single step."""
         steps = [step for step in self.steps if step.requests]
         if len(steps) < 2:
-            return None
-        lines = (
+            return []
+        limits = [Rule(demand.text, _ms(demand)) for demand in self._demands() if demand.metric.name == "p95"]
+        lines = [
             Line("p95", [(step.rps, step.p95_ms) for step in steps], "blue", width=2.25),
             Line("p50", [(step.rps, step.p50_ms) for step in steps], "green", "7 4"),
-        )
-        limits = [Rule(demand.text, _ms(demand)) for demand in self._demands() if demand.metric.name == "p95"]
-        knee = self.capacity.knee
-        dots = [self._dot(step, step == knee) for step in steps]
-        layers: list[Layer] = [*lines, *limits, Dots(dots)]
+        ]
+        dots = Dots([self._dot(step, step.p95_ms) for step in steps])
+        found = [self._figure("Latency by throughput", lines, [*limits, dots], show_ms, 190)]
+        if any(step.cpu_percent > 0 for step in steps):
+            used = Line("mean, all replicas together", [(step.rps, step.cpu_percent) for step in steps], "black")
+            dots = Dots([self._dot(step, step.cpu_percent) for step in steps])
+            found.append(self._figure("Service CPU by throughput", [used], [dots], show_percent, 120))
+        return found
+
+    def _figure(
+        self, title: str, lines: Sequence[Line], more: Sequence[Rule | Dots], show: Callable[[float], str], height: int
+    ) -> Figure:
+        points = [point for line in lines for point in line.points]
+        limits = [layer.value for layer in more if isinstance(layer, Rule)]
         chart = Chart(
-            title="Latency by throughput",
+            title=title,
             description=f"{self.words}.",
-            x=linear([step.rps for step in steps]),
-            y=linear([*(step.p95_ms for step in steps), *(limit.value for limit in limits)]),
-            layers=layers,
+            x=linear([rps for rps, _ in points]),
+            y=linear([*(value for _, value in points), *limits]),
+            layers=[*lines, *more],
             show_x=show_per_second,
-            show_y=show_ms,
-            height=190,
+            show_y=show,
+            height=height,
         )
         samples = (Dot(0, 0), Dot(0, 0, ink="vermillion", hollow=True), Dot(0, 0, shape="diamond"))
         legend = [
             *((swatch(line), line.label) for line in lines),
             *zip(map(swatch, samples), ("held", "broke", "the knee"), strict=True),
         ]
-        return Figure("Latency by throughput", chart.svg(), tuple(legend))
+        return Figure(title, chart.svg(), tuple(legend))
 
-    def _dot(self, step: Step, is_knee: bool) -> Dot:
+    def _dot(self, step: Step, value: float) -> Dot:
         title = f"{self.called(step)} {self.verb(step)}: {_seen(step)}" + (f"\n{step.why}" if step.why else "")
-        held = step.status == "held"
+        held, is_knee = step.status == "held", step == self.capacity.knee
         return Dot(
             step.rps,
-            step.p95_ms,
+            value,
             title,
             ink="blue" if held else "vermillion",
             hollow=not held,
