@@ -171,11 +171,12 @@ def _runs(text: str) -> int:
     return int(text)
 
 
-def _scale(text: str) -> float:
+def _scale(text: str) -> float | None:
+    """None for 1, which is a whole run: it takes back what an ini file has in `addopts`."""
     try:
         factor = float(text)
     except ValueError:
         factor = 0.0
     if not 0 < factor <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no scale; expected more than 0 and at most 1, such as 0.1")
-    return factor
+    return None if factor == 1 else factor

@@ -279,6 +279,17 @@ def test_a_smoke_run_judges_and_saves_nothing(project: Project) -> None:
     )
 
 
+def test_a_scale_of_one_takes_back_a_smaller_one(project: Project) -> None:
+    (project.path / "pytest.ini").write_text("[pytest]\naddopts = --loadperf-scale=0.1\n")
+    project.module(
+        "test_it",
+        f'quick = load(Shopper, {BRIEF})\n@pytest.mark.loadperf("p95 < 1ms")\ndef test_rush(quick): pass\n',
+    )
+    result = project.run("--loadperf-scale", "1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*broken*quick*p95 < 1ms*", "saved *"])
+
+
 def test_a_summary_is_written_where_it_is_asked_for(project: Project) -> None:
     project.module("test_it", HOLDS)
     project.run("--loadperf-summary", "summary.md").stdout.fnmatch_lines(["summary *summary.md"])

@@ -66,8 +66,10 @@ def came_to(load: LoadRecord, demands: Sequence[Threshold]) -> tuple[StepStatus,
     for verdict in judged:
         if verdict.status == "broken":
             return "broke", f"{verdict.threshold}: {verdict.observed}"
-    open_ = next((verdict for verdict in judged if verdict.status != "ok"), None)
-    return ("held", "") if open_ is None else ("unclear", open_.reason)
+    reasons = [verdict.reason for verdict in judged if verdict.status != "ok"]
+    if reasons:
+        return "unclear", next((doubt.text for doubt in doubts(load)), reasons[0])
+    return "held", ""
 
 
 def is_short(load: LoadRecord, status: StepStatus) -> bool:
