@@ -115,7 +115,9 @@ def bounds(requirements: list[str]) -> dict[str, str]:
 
 def test_the_environment_of_lower_bounds_installs_exactly_these(project: dict[str, Any]) -> None:
     extras = project["optional-dependencies"]
-    declared = bounds([*project["dependencies"], *extras["xdist"], *extras["example"], *extras["test"]])
+    declared = bounds(
+        [*project["dependencies"], *extras["xdist"], *extras["example"], *extras["examples"], *extras["test"]]
+    )
     pins = re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "tox-lowest.txt").read_text(), re.MULTILINE)
     assert dict(pins) == declared
 
@@ -124,9 +126,13 @@ def test_every_dependency_has_a_lower_bound(project: dict[str, Any]) -> None:
     assert len(bounds(project["dependencies"])) == len(project["dependencies"])
 
 
-def test_the_example_runs_on_the_same_versions_in_docker_and_without(project: dict[str, Any]) -> None:
-    listed = (ROOT / "example_service" / "sentiment" / "requirements.txt").read_text().split()
-    assert listed == project["optional-dependencies"]["example"]
+def test_the_examples_run_on_the_same_versions_in_docker_and_without(project: dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    files = (ROOT / "example_service").glob("*/requirements.txt")
+    listed = {file.parent.name: file.read_text().split() for file in files}
+    assert listed["sentiment"] == extras["example"]
+    others = {requirement for requirements in listed.values() for requirement in requirements}
+    assert {"pytest-loadperf[example]", *others} == {*extras["example"], *extras["examples"]}
 
 
 def imports(path: Path) -> Iterator[str]:
