@@ -10,6 +10,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,8 @@ def bounds(requirements: list[str]) -> dict[str, str]:
 
 def test_the_environment_of_lower_bounds_installs_exactly_these(project: dict[str, Any]) -> None:
     extras = project["optional-dependencies"]
-    declared = bounds(
-        [*project["dependencies"], *extras["xdist"], *extras["example"], *extras["examples"], *extras["test"]]
-    )
+    groups = (extras[name] for name in ("xdist", "example", "examples", "test"))
+    declared = bounds([*project["dependencies"], *chain(*groups)])
     pins = re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "tox-lowest.txt").read_text(), re.MULTILINE)
     assert dict(pins) == declared
 
@@ -127,12 +127,11 @@ def test_every_dependency_has_a_lower_bound(project: dict[str, Any]) -> None:
 
 
 def test_the_examples_run_on_the_same_versions_in_docker_and_without(project: dict[str, Any]) -> None:
+    folders = (ROOT / "example_service").glob("*/requirements.txt")
+    listed = {path.parent.name: path.read_text().split() for path in folders}
     extras = project["optional-dependencies"]
-    files = (ROOT / "example_service").glob("*/requirements.txt")
-    listed = {file.parent.name: file.read_text().split() for file in files}
     assert listed["sentiment"] == extras["example"]
-    others = {requirement for requirements in listed.values() for requirement in requirements}
-    assert {"pytest-loadperf[example]", *others} == {*extras["example"], *extras["examples"]}
+    assert {"pytest-loadperf[example]", *chain(*listed.values())} == {*extras["example"], *extras["examples"]}
 
 
 def imports(path: Path) -> Iterator[str]:

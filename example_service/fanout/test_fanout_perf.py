@@ -1,0 +1,31 @@
+"""Does it stand 200 requests at once? `pytest --loadperf example_service/fanout` tries it out, with a quarter of them.
+
+`pytest --loadperf -o addopts= example_service/fanout` asks in full, as `ab -c 200 -n 10000` would.
+"""
+
+import pytest
+from locust import task
+
+from pytest_loadperf import LeanHttpUser, LoadResult, Stage, load
+
+
+class Asker(LeanHttpUser):
+    @task
+    def first(self) -> None:
+        with self.client.get("/first?timeout=4", name="first", catch_response=True) as answer:
+            if answer.status_code in (502, 504):
+                answer.failure(answer.json()["detail"])  # which upstreams failed, and how
+
+
+askers = load(
+    Asker,
+    Stage("warm-up", users=20, requests=200, measured=False),
+    Stage("all at once", users=200, requests=10_000),
+    abort="failure_rate > 50% for 5s",
+)
+
+
+@pytest.mark.loadperf("failure_rate < 0.1%", "p95 < 2s")
+def test_two_hundred_at_once_are_answered(askers: LoadResult) -> None:
+    # Errors are fast: without this, the smoke run, which judges no threshold, might look better than ever.
+    assert askers.failures == 0, f"{askers.failures} of {askers.requests} requests failed: {askers.errors}"
