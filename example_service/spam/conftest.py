@@ -1,0 +1,23 @@
+"""What the load test loads: the service in Docker, or a local process where no engine answers."""
+
+import os
+import secrets
+
+from pytest_loadperf import docker_service, process_service
+
+# One token for the service and for the users, who run in a process of their own and inherit this environment.
+os.environ.setdefault("API_TOKEN", secrets.token_hex(16))
+env = {"API_TOKEN": os.environ["API_TOKEN"]}
+
+local = process_service(
+    "uvicorn --factory spam:create_app --port={port} --timeout-keep-alive=30", ready="/health", env=env
+)
+loadperf_service = docker_service(
+    build=".",
+    port=8000,
+    ready="/health",
+    env=env,
+    cpus=0.3,  # so little that five of them, and the users, have room on two cores
+    memory="192m",
+    fallback=local,
+)

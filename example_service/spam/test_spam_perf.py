@@ -1,0 +1,50 @@
+"""How many replicas do so many calls an hour need? `pytest --loadperf example_service/spam` tries it out, small.
+
+`pytest --loadperf -o addopts= example_service/spam` asks in full: 480 users come, two a second, in four minutes.
+"""
+
+import os
+import random
+from itertools import cycle
+
+import pytest
+from locust import FastHttpUser, between, task
+from messages import messages
+
+from pytest_loadperf import LoadResult, Stage, load
+
+MESSAGES = cycle(messages(1_000, seed=2))  # not those that the filter has learned from
+
+
+class Sender(FastHttpUser):
+    wait_time = between(6, 12)  # 9 s on average: a user makes 400 calls an hour
+
+    @task
+    def check(self) -> None:
+        message, spam = next(MESSAGES)
+        headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}"}
+        # Kept open for good, a connection would keep its user at the replica that it met first, and a new replica
+        # would wait for new users. So one call in five is the last on its connection.
+        if random.random() < 0.2:
+            headers["Connection"] = "close"
+        with self.client.post("/check", json={"message": message}, headers=headers, catch_response=True) as answer:
+            if answer.status_code == 200 and answer.json()["spam"] != spam:
+                answer.failure("a message was misjudged")  # a wrong answer is a failure, however fast it came
+
+
+senders = load(
+    Sender,
+    Stage("10,000 an hour", users=25, spawn_rate=2, duration="12.5s"),
+    Stage("100,000 an hour", users=250, spawn_rate=2, duration="112.5s"),
+    Stage("192,000 an hour", users=480, spawn_rate=2, duration="115s"),
+)
+
+
+@pytest.mark.loadperf(
+    "failure_rate < 1%",
+    "p90@10,000 an hour < 500ms",
+    "p95@100,000 an hour < 500ms",
+    "p95@192,000 an hour < 500ms",
+)
+def test_senders_do_not_wait(senders: LoadResult) -> None:
+    assert senders.status_codes == {"200": senders.requests}
