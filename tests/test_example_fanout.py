@@ -66,7 +66,7 @@ def upstreams() -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         for kind, (delay_ms, failures) in kinds.items():
             port = free_port()
-            env = {"HOST": "127.0.0.1", "PORT": str(port), "DELAY_MS": delay_ms, "FAILURES": failures}
+            env = {"PORT": str(port), "DELAY_MS": delay_ms, "FAILURES": failures}
             stack.enter_context(running(["upstream.py"], port, FOLDER, **env))
             addresses[kind] = f"http://127.0.0.1:{port}"
         yield addresses

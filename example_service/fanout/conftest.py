@@ -5,11 +5,9 @@ import pytest
 from pytest_loadperf import compose_service, process_service
 
 # The upstreams of compose.yml once more, for a local fan-out.
-fast = process_service("python upstream.py", port=19001, env={"HOST": "127.0.0.1", "DELAY_MS": "20"})
-slow = process_service("python upstream.py", port=19002, env={"HOST": "127.0.0.1", "DELAY_MS": "200"})
-failing = process_service(
-    "python upstream.py", port=19003, env={"HOST": "127.0.0.1", "DELAY_MS": "10", "FAILURES": "0.5"}
-)
+fast = process_service("python upstream.py", port=19001, env={"DELAY_MS": "20"})
+slow = process_service("python upstream.py", port=19002, env={"DELAY_MS": "200"})
+failing = process_service("python upstream.py", port=19003, env={"DELAY_MS": "10", "FAILURES": "0.5"})
 local = process_service(
     "uvicorn --factory fanout:create_app --port={port}",
     ready="/health",

@@ -1,12 +1,12 @@
 """A fan-out: GET /first asks all upstreams at once and answers with the first success."""
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
+import anyio
 import httpx
 from fastapi import FastAPI, HTTPException, Query, Response
 
@@ -17,9 +17,9 @@ LONGEST_TIMEOUT_S = 5.0  # Docker kills ten seconds after it has asked to stop: 
 def create_app() -> FastAPI:
     """The ASGI application; UPSTREAMS has the addresses that it asks, with commas between."""
     upstreams = given_upstreams()
-    # Requests would queue for the 100 connections that httpx allows itself: 200 at once are in want of 600. Idle ones
-    # are few, as httpx looks through all of them for every request: with as many as come, it does little else.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    # 200 requests at once are in want of 600 connections, and would queue for the 100 that httpx allows itself. None is
+    # kept: httpx looks at all idle ones for every request, which costs more than to connect anew, at least without TLS.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     client = httpx.AsyncClient(limits=limits, timeout=None)  # the request's own timeout holds for all it does
 
     @asynccontextmanager
@@ -54,29 +54,32 @@ def given_upstreams() -> list[httpx.URL]:
 
 async def first_success(client: httpx.AsyncClient, upstreams: list[httpx.URL], timeout_s: float) -> httpx.Response:
     """The first answer with a status of 2xx; the other upstreams are given up once it is there."""
-    asked = [asyncio.create_task(ask(client, url)) for url in upstreams]
-    reasons = []
-    try:
-        async with asyncio.timeout(timeout_s):
-            for answered in asyncio.as_completed(asked):
-                answer = await answered
-                if isinstance(answer, httpx.Response):
-                    return answer
-                reasons.append(answer)
-    except TimeoutError:
-        reasons.append(f"{len(asked) - len(reasons)} of {len(asked)} did not answer within {timeout_s:g} s")
-        raise HTTPException(504, "no upstream answered in time: " + "; ".join(reasons)) from None
-    finally:
-        for task in asked:
-            task.cancel()
-    raise HTTPException(502, "all upstreams failed: " + "; ".join(reasons))
+    successes: list[httpx.Response] = []
+    reasons: list[str] = []
 
+    async def ask(url: httpx.URL) -> None:
+        name = f"{url.host}:{url.port}" if url.port else url.host  # without the credentials that an address may have
+        try:
+            answer = await client.get(url)
+        except httpx.HTTPError as error:
+            reasons.append(f"{name}: {str(error) or type(error).__name__}")
+            return
+        if answer.is_success:
+            successes.append(answer)
+            group.cancel_scope.cancel()
+        else:
+            reasons.append(f"{name} answered {answer.status_code}")
 
-async def ask(client: httpx.AsyncClient, url: httpx.URL) -> httpx.Response | str:
-    """The answer of an upstream if it is a success, else the reason why there is none, in words."""
-    name = f"{url.host}:{url.port}" if url.port else url.host  # without the credentials that an address may have
-    try:
-        answer = await client.get(url)
-    except httpx.HTTPError as error:
-        return f"{name}: {str(error) or type(error).__name__}"
-    return answer if answer.is_success else f"{name} answered {answer.status_code}"
+    # Not asyncio's cancel(): httpx shields the release of a connection from AnyIO's way of cancelling only. With the
+    # other, connections are lost (github.com/encode/httpcore/issues/658), until a load is not answered any more.
+    with anyio.move_on_after(timeout_s):
+        async with anyio.create_task_group() as group:
+            for url in upstreams:
+                group.start_soon(ask, url)
+    if successes:
+        return successes[0]
+    told = "; ".join(reasons)
+    if len(reasons) == len(upstreams):
+        raise HTTPException(502, f"all upstreams failed: {told}")
+    silent = f"{len(upstreams) - len(reasons)} of {len(upstreams)} did not answer within {timeout_s:g} s"
+    raise HTTPException(504, f"no upstream answered in time: {'; '.join([*reasons, silent])}")

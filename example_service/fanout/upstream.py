@@ -21,9 +21,11 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def main() -> None:
-    """Serve at PORT, on all addresses where HOST does not say otherwise."""
-    # As many may connect at once as do: with Python's 100, the others would try again after a second.
-    server = await asyncio.start_server(answer, os.environ.get("HOST"), int(os.environ["PORT"]), backlog=1024)
+    """Serve at PORT."""
+    # With Python's backlog of 100, some of 200 that connect at once would have to try again after a second.
+    server = await asyncio.start_server(
+        answer, os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"]), backlog=1024
+    )
     await server.serve_forever()
 
 
