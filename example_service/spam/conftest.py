@@ -17,7 +17,7 @@ loadperf_service = docker_service(
     port=8000,
     ready="/health",
     env=env,
-    cpus=0.3,  # so little that five of them, and the users, have room on two cores
+    cpus=0.25,  # so little that five of them, and the users, have room on two cores
     memory="192m",
     fallback=local,
 )
