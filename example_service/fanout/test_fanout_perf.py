@@ -25,7 +25,7 @@ askers = load(
 )
 
 
-@pytest.mark.loadperf("failure_rate < 0.1%", "p95 < 2s")
+@pytest.mark.loadperf("failure_rate < 0.1%", "p95 < 3s")
 def test_two_hundred_at_once_are_answered(askers: LoadResult) -> None:
-    # Errors are fast: without this, the smoke run, which judges no threshold, might look better than ever.
-    assert askers.failures == 0, f"{askers.failures} of {askers.requests} requests failed: {askers.errors}"
+    # Once more, for the small run, in which thresholds are only shown: errors are fast, and would look like success.
+    assert askers.failure_rate < 0.001, f"{askers.failures} of {askers.requests} requests failed: {askers.errors}"
