@@ -12,7 +12,7 @@ from functools import partial
 from typing import NoReturn
 
 from pytest_loadperf.generator.local_workers import LocalWorkers
-from pytest_loadperf.generator.protocol import Failed, Join, Message, Reader, send
+from pytest_loadperf.generator.protocol import Addresses, Failed, Join, Message, Order, Reader, Stop, send
 from pytest_loadperf.plan import Plan
 
 PARENT_GONE = 3  # exit status
@@ -24,28 +24,30 @@ def main() -> NoReturn:
     answers = os.dup(1)
     os.dup2(2, 1)  # what the user's code prints must not stand between the messages
     sys.stdout = sys.stderr  # which holds no line back: a process that is killed has its last words
-    asked = Reader(0).next()
+    parent = Reader(0)
+    asked = parent.next()
     # A real thread, made before Locust patches threads: it sees a dead parent even while user code holds the loop.
-    stops: list[Callable[[], None]] = []
-    _thread.start_new_thread(_watch_parent, (stops,))
+    heeding: list[Callable[[Order], None]] = []
+    _thread.start_new_thread(_heed_parent, (parent, heeding))
     status = 0
     if isinstance(asked, Plan):
-        _generate(asked, partial(send, answers), stops)
+        _generate(asked, partial(send, answers), heeding)
     elif isinstance(asked, Join):
         status = _work(asked, answers)
     sys.stderr.flush()
     os._exit(status)  # threads and greenlets of the user's code do not keep a finished generator alive
 
 
-def _watch_parent(stops: list[Callable[[], None]]) -> None:
-    """A byte on standard input means 'stop early'; its end, that pytest is gone."""
-    while os.read(0, 1):
-        for stop in stops:
-            stop()
+def _heed_parent(parent: Reader, heeding: list[Callable[[Order], None]]) -> None:
+    """Pass on what standard input says; its end means that pytest is gone."""
+    while (said := parent.next()) is not None:
+        assert isinstance(said, Stop | Addresses)
+        for heed in heeding:
+            heed(said)
     os._exit(PARENT_GONE)
 
 
-def _generate(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[[], None]]) -> None:
+def _generate(plan: Plan, tell: Callable[[Message], None], heeding: list[Callable[[Order], None]]) -> None:
     workers = LocalWorkers(plan.crew.local if plan.crew else 0)  # whose processes start meanwhile
     sys.path[:] = plan.sys_path
     _make_ready()
@@ -55,7 +57,7 @@ def _generate(plan: Plan, tell: Callable[[Message], None], stops: list[Callable[
         from pytest_loadperf.generator.load import Load
 
         load = Load(plan, tell, workers)
-        stops.append(load.stop)
+        heeding.append(load.heed)
         load.run()
     except BrokenPipeError:
         os._exit(PARENT_GONE)

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
 from pytest_loadperf.errors import GeneratorError, HostRefused
-from pytest_loadperf.generator.protocol import End, Failed, Message, Reader, send
+from pytest_loadperf.generator.protocol import Addresses, End, Failed, Message, Order, Reader, Stop, send
 from pytest_loadperf.generator.start import command, end, how_ended
 from pytest_loadperf.plan import Plan
 from pytest_loadperf.redact import redact, without_cut_secret
@@ -29,6 +30,7 @@ class Generator:
         self._process = process
         self._words = words
         self._secrets = secrets
+        self._speaking = threading.Lock()  # the messages of two threads must not mix
         self.pid = process.pid
 
     def messages(self) -> Iterator[Message]:
@@ -64,9 +66,16 @@ class Generator:
 
     def stop(self) -> None:
         """Ask for an early end; the messages go on until it."""
+        self._say(Stop())
+
+    def move(self, urls: Sequence[str]) -> None:
+        """Spread the users over these addresses; may be called from any thread."""
+        self._say(Addresses(tuple(urls)))
+
+    def _say(self, order: Order) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended already; what it told last may not have been read yet
-            os.write(self._process.stdin.fileno(), b"s")
+        with self._speaking, suppress(BrokenPipeError):  # it has ended; what it told last may not have been read yet
+            send(self._process.stdin.fileno(), order)
 
     def _died(self) -> str:
         how = how_ended(self._process.wait())

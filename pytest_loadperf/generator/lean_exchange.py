@@ -94,6 +94,7 @@ class Exchanges:
                 # Without its traceback, whose frames would keep all of this alive until the garbage collector runs.
                 return LeanResponse(head, head.with_body(payload), None, b"", error.with_traceback(None))
             tries -= 1
+            head = self.writer.head(*head.asked)  # a replica that is taken away gives its users another base address
 
     def _followed(self, head: RequestHead, payload: bytes | None, options: Options, deadline: float) -> LeanResponse:
         response = self._exchanged(head, payload, options, deadline)

@@ -14,7 +14,16 @@ from pytest_loadperf.generator.locust_page import Page
 from pytest_loadperf.generator.master import Master
 from pytest_loadperf.generator.patience import PatientLocalRunner
 from pytest_loadperf.generator.prepare import Prepared, Role, prepare
-from pytest_loadperf.generator.protocol import Began, End, Failed, Finishing, Message, StageBegan
+from pytest_loadperf.generator.protocol import (
+    Addresses,
+    Began,
+    End,
+    Failed,
+    Finishing,
+    Message,
+    Order,
+    StageBegan,
+)
 from pytest_loadperf.generator.running import Running
 from pytest_loadperf.generator.stages import run_shape, run_stages
 from pytest_loadperf.generator.workers import Workers
@@ -34,8 +43,11 @@ class Load:
         self._requests_made = Event()  # those that the stage was asked for
         self._failure: Failed | None = None
         self._faults: list[str] = []
-        self._asked_to_stop = get_hub().loop.async_()  # the only call into gevent that another thread may make
+        loop = get_hub().loop
+        self._asked_to_stop, self._asked_to_move = loop.async_(), loop.async_()
+        self._urls = plan.urls
         self._asked_to_stop.start(self._stopping.set)
+        self._asked_to_move.start(self._move)
         self._prepared = prepare(plan, _role(plan), self._refuse)
         self._runner = self._prepared.runner
         self._runner.on_broken = self._break
@@ -48,9 +60,16 @@ class Load:
             self._plan, prepared, processes, self._tell, self._cut_short, self._end_at_once, self._requests_made.set
         )
 
-    def stop(self) -> None:
-        """End the stages early; may be called from any thread."""
-        self._asked_to_stop.send()
+    def heed(self, order: Order) -> None:
+        """Do what the parent says; may be called from any thread, whose only call into gevent is `send`."""
+        if isinstance(order, Addresses):
+            self._urls = order.urls
+            self._asked_to_move.send()
+        else:
+            self._asked_to_stop.send()
+
+    def _move(self) -> None:
+        self._prepared.spread.move(self._urls)
 
     def _refuse(self, text: str) -> None:
         self._end_at_once(Failed("refused", text))

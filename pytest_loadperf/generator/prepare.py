@@ -22,7 +22,7 @@ from locust.user.users import PytestUser
 from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.master import Master
 from pytest_loadperf.generator.patience import PatientRunner
-from pytest_loadperf.generator.users import load_users, spread
+from pytest_loadperf.generator.users import Spread, load_users
 from pytest_loadperf.guard import HostGuard, guard_sockets
 from pytest_loadperf.plan import Plan
 
@@ -63,6 +63,7 @@ class Prepared:
     runner: PatientRunner | Master
     shape: LoadTestShape | None
     counts: Counts
+    spread: Spread
 
     def listen(self, recorder: Callable[..., None]) -> None:
         """Let the recorder hear every request before the user's listeners: one that raises keeps it from the rest."""
@@ -109,7 +110,7 @@ def _prepared(plan: Plan, role: Role) -> Prepared:
             _check_for_tasks(users, *_TAKEN_BY_TASKS[size])
     if any(stage.rate for stage in plan.stages):
         _check_for_arrivals(users, plan)
-    spread(users, plan.urls[role.first_url :] + plan.urls[: role.first_url])
+    spread = Spread(users, plan.urls[role.first_url :] + plan.urls[: role.first_url])
     environment = Environment(
         user_classes=users,
         events=locust.events,
@@ -125,7 +126,7 @@ def _prepared(plan: Plan, role: Role) -> Prepared:
     runner = environment._create_runner(role.runner, *role.settings)
     if shape is not None:
         shape.runner = runner
-    return Prepared(environment, runner, shape, counts)
+    return Prepared(environment, runner, shape, counts, spread)
 
 
 def _check_for_tasks(users: Sequence[type[User]], what: str, which: str, instead: str) -> None:

@@ -112,7 +112,20 @@ class Failed:
         return cls("error", "".join(traceback.format_exception(error)).rstrip())
 
 
-Message = Plan | Join | Waiting | Began | StageBegan | Finishing | Second | LocustPage | End | Failed
+@dataclass(frozen=True)
+class Stop:
+    """To a generator: end the stages early."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """To a generator: its users go to these from now on."""
+
+    urls: tuple[str, ...]
+
+
+Order = Stop | Addresses  # what a generator is told while it runs
+Message = Plan | Join | Stop | Addresses | Waiting | Began | StageBegan | Finishing | Second | LocustPage | End | Failed
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 
 

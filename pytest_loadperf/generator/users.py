@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,27 +66,69 @@ def _is_file(found: str | None, wanted: str) -> bool:
     return found is not None and Path(found).exists() and Path(found).samefile(wanted)
 
 
-def spread(users: Sequence[type[User]], urls: Sequence[str]) -> None:
-    """Give each new user the next of the addresses, so that replicas get the same share of users.
+class Spread:
+    """Gives each new user the next of the addresses, so that replicas get the same share of users.
 
     Locust writes one host onto the user class; a host of the instance stands before it.
     """
-    if not urls:
-        return
-    turns = itertools.cycle(urls)
-    for user in users:
-        if issubclass(user, PytestUser):
-            user.host = urls[0]  # these take their host from the class
-        else:
-            _with_host(user, turns)
+
+    def __init__(self, users: Sequence[type[User]], urls: Sequence[str]) -> None:
+        self._turns = itertools.cycle(urls)
+        self._known = set(urls)  # every address that a user may have from here
+        self._given: list[weakref.ref[User]] = []  # users may define what equals them, so no set can hold these
+        for user in users if urls else ():
+            if issubclass(user, PytestUser):
+                user.host = urls[0]  # these take their host from the class
+            else:
+                self._have_host(user)
+
+    def _have_host(self, user: type[User]) -> None:
+        construct, spread = user.__init__, self
+
+        def __init__(self: User, *args: Any, **kwargs: Any) -> None:
+            if "host" not in self.__dict__:  # a base class that is loaded as well has chosen already
+                self.host = next(spread._turns)
+                spread._given.append(weakref.ref(self))
+            construct(self, *args, **kwargs)
+
+        user.__init__ = __init__  # type: ignore[method-assign]
+
+    def move(self, urls: Sequence[str]) -> None:
+        """Let the users go to these addresses, evenly; as many as can be stay where they are."""
+        self._known.update(urls)
+        there: dict[str, list[User]] = {url: [] for url in urls}
+        moving: list[User] = []
+        for user in self._living():
+            there.get(user.host or "", moving).append(user)
+        least, more = divmod(len(moving) + sum(map(len, there.values())), len(urls))
+        fullest = sorted(urls, key=lambda url: -len(there[url]))
+        shares = {url: least + (place < more) for place, url in enumerate(fullest)}
+        for url, share in shares.items():
+            moving += there[url][share:]
+        for url, share in shares.items():
+            for _ in range(share - len(there[url])):
+                _send(moving.pop(), url)
+        self._turns = itertools.cycle([*fullest[more:], *fullest[:more]])
+
+    def _living(self) -> list[User]:
+        """The users that run, or are about to, but for those that have chosen a host for themselves since."""
+        self._given = [given for given in self._given if (user := given()) is not None and not _has_ended(user)]
+        users = (given() for given in self._given)
+        return [user for user in users if user is not None and user.host in self._known]
 
 
-def _with_host(user: type[User], turns: Iterator[str]) -> None:
-    construct = user.__init__
+def _has_ended(user: User) -> bool:
+    greenlet = getattr(user, "_greenlet", None)  # none while it is constructed
+    return greenlet is not None and greenlet.ready()
 
-    def __init__(self: User, *args: Any, **kwargs: Any) -> None:
-        if "host" not in self.__dict__:  # a base class that is loaded as well has chosen already
-            self.host = next(turns)
-        construct(self, *args, **kwargs)
 
-    user.__init__ = __init__  # type: ignore[method-assign]
+def _send(user: User, url: str) -> None:
+    """Its next request goes there; connections are kept by address, so no old one is used for it.
+
+    One that is on its way stays where it is.
+    """
+    before, user.host = user.host or "", url
+    client = getattr(user, "client", None)
+    base_url = getattr(client, "base_url", None)
+    if client is not None and isinstance(base_url, str) and f"{base_url}/".startswith(f"{before}/"):
+        client.base_url = url + base_url[len(before) :]  # which code of the user's may have given a path
