@@ -146,19 +146,21 @@ class Sample:
     """What one replica of the service used in one second; `cpu_percent` is 100 for one core."""
 
     at_s: float  # seconds since the load began
-    replica: int
+    replica: int  # its number; one that comes while the load runs has another than any before it
     cpu_percent: float
     memory_bytes: int
 
 
 @dataclass(frozen=True)
 class ServiceEvent:
-    """Something that the engine says happened to a container while a load ran."""
+    """Something that happened to a container while a load ran, as the engine says, or a change of their number."""
 
     at_s: float  # seconds since the load began
     container: str  # 'replica 2', or a service that it depends on; empty where there is but one
-    action: str  # the engine's word: die, health_status, kill, oom, pause, restart, start, stop, unpause
-    detail: str = ""  # the exit code, the signal, or the state of health
+    action: (
+        str  # the engine's word: die, health_status, kill, oom, pause, restart, start, stop, unpause; or ours, scale
+    )
+    detail: str = ""  # the exit code, the signal, the state of health, or '1 to 2 replicas'
 
     def __str__(self) -> str:
         """What happened: 'replica 2 ended with exit code 137'."""
@@ -172,6 +174,7 @@ _HAPPENED = {
     "oom": "ran out of memory",
     "pause": "was paused",
     "restart": "was restarted",
+    "scale": "was scaled from {}",
     "start": "was started",
     "stop": "was stopped",
     "unpause": "went on",

@@ -35,7 +35,12 @@ class Provision:
 def provision(capacity: Capacity, load: LoadRecord, target: str, *, utilisation: float, peak: float) -> Provision:
     """What so many calls take, of a service whose capacity was searched for."""
     wanted = _per_second(target, utilisation, peak)
-    measured_with = int(load.service.limits.get("replicas", "1"))
+    if (scaled := load.service.limits.get("autoscale")) is not None:
+        raise UsageFault(
+            f"the capacity was measured with {scaled}, which does not tell what one replica answers: search for it "
+            "with replicas= in place of autoscale="
+        )
+    measured_with = load.service.most_replicas
     each = measured(load).rps / measured_with
     if not capacity.size or not each > 0:
         raise UsageFault(f"no load held ({capacity.until}), so nothing tells what {target!r} takes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,6 +10,8 @@ from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.measure.percentiles import Percentiles
 from pytest_loadperf.model import Trial
 from pytest_loadperf.quantity import size_bytes
+
+_AUTOSCALE = re.compile(r"(\d+) to (\d+) replicas at ([\d.]+)% CPU")
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class ServiceRecord:
     kind: Literal["docker", "compose", "process", "url"]
     name: str  # the image, the command or the address, secrets redacted
     digest: str | None = None  # of the image
-    limits: dict[str, str] = field(default_factory=dict)  # cpus, memory, cpuset, replicas: as given
+    limits: dict[str, str] = field(default_factory=dict)  # cpus, memory, cpuset, replicas: as given; autoscale
     started_in_s: float | None = None
     backend: str = ""  # engine or machine it ran on, for the fingerprint: "docker 20", "process", "url"
     fallback_from: str | None = None  # why another backend was used than the one asked for
@@ -39,6 +42,22 @@ class ServiceRecord:
             return float(size_bytes(int(given) if given.isdecimal() else given, "memory"))
         except (KeyError, UsageFault):
             return None
+
+    @property
+    def most_replicas(self) -> int:
+        """How many replicas there were; at most, where their number changed."""
+        scaled = self._autoscale
+        return int(scaled[2]) if scaled else int(self.limits.get("replicas", "1"))
+
+    @property
+    def cpu_target_percent(self) -> float | None:
+        """What one replica was to use on average, where their number changed by that; 100 is one core."""
+        scaled = self._autoscale
+        return float(scaled[3]) / 100 * (self.cpu_limit_percent or 100.0) if scaled else None
+
+    @property
+    def _autoscale(self) -> re.Match[str] | None:
+        return _AUTOSCALE.match(self.limits.get("autoscale", ""))
 
 
 @dataclass(frozen=True)

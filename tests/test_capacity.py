@@ -221,6 +221,16 @@ class TestPlan:
         with pytest.raises(UsageFault, match=r"^no load held \(p95 < 500ms\), so nothing tells what '1/s' takes$"):
             LoadResult.of(found(0)).plan("1/s")
 
+    def test_of_replicas_that_came_and_went_is_refused(self) -> None:
+        load = found(20)
+        scaled = replace(load, service=replace(load.service, limits={"autoscale": "1 to 5 replicas at 75% CPU"}))
+        text = (
+            r"^the capacity was measured with 1 to 5 replicas at 75% CPU, which does not tell what one replica "
+            r"answers: search for it with replicas= in place of autoscale=$"
+        )
+        with pytest.raises(UsageFault, match=text):
+            LoadResult.of(scaled).plan("1/s")
+
     def test_is_not_of_a_load_that_is_no_search(self) -> None:
         with pytest.raises(AttributeError, match=r"^x is no search for capacity; capacity\(…\) makes a fixture that"):
             LoadResult.of(records.load("x")).plan("1/s")

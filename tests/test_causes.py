@@ -72,6 +72,15 @@ def test_memory_that_is_full_is_told_of_all_replicas() -> None:
     assert likely_cause(now, []) == "the service used 1000 MiB of the 1 GiB of memory that it may use"
 
 
+def test_limits_of_replicas_that_come_and_go_are_those_of_as_many_as_there_may_be() -> None:
+    limits = {"memory": "512m", "cpus": "1", "autoscale": "1 to 2 replicas at 75% CPU"}
+    now = replace(load(memory=1000 * 2**20), service=replace(load().service, limits=limits))
+    assert likely_cause(now, []) == "the service used 1000 MiB of the 1 GiB of memory that it may use"
+    busy = load(cpu=95.0, cpus="1")
+    assert likely_cause(busy, []).startswith("the service was at its CPU limit")
+    assert likely_cause(replace(busy, service=replace(busy.service, limits=limits)), []) == ""
+
+
 @pytest.mark.parametrize(
     ("events", "cause"),
     [

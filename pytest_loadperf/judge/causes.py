@@ -70,7 +70,7 @@ def _failures(load: LoadRecord, before: Sequence[LoadRecord]) -> Iterator[str]:
 def _memory(load: LoadRecord, _: Sequence[LoadRecord]) -> Iterator[str]:
     limit = load.service.memory_limit_bytes
     used = memory_bytes_of(stages_of(load))
-    if limit is not None and used >= _FULL * (most := limit * _replicas(load)):
+    if limit is not None and used >= _FULL * (most := limit * load.service.most_replicas):
         yield f"the service used {show_bytes(used)} of the {show_bytes(most)} of memory that it may use"
 
 
@@ -78,7 +78,7 @@ def _cpu(load: LoadRecord, _: Sequence[LoadRecord]) -> Iterator[str]:
     limit = load.service.cpu_limit_percent
     if limit is None:
         return
-    most = limit * _replicas(load)
+    most = limit * load.service.most_replicas
     for record in stages_of(load):
         if record.cpu_percent >= _AT_LIMIT * most:
             yield (
@@ -133,10 +133,6 @@ _LOOKS: tuple[Callable[[LoadRecord, Sequence[LoadRecord]], Iterator[str]], ...] 
     _one_endpoint,
     _work,
 )
-
-
-def _replicas(load: LoadRecord) -> int:
-    return int(load.service.limits.get("replicas", 1))
 
 
 def _endpoints(load: LoadRecord) -> list[str]:

@@ -69,7 +69,8 @@ def over_time(trial: Trial, service: ServiceRecord) -> list[Figure]:
     time = _Time(seconds(max([stretch.end for stretch in stages], default=last)), stages, trial.events)
     of_load = [_latency(each, time), _throughput(each, time), _users(each, time)] if each else []
     of_service = [_cpu(used, time, service), _memory(used, time, service)] if used else []
-    return of_load + of_service + ([_generator(trial.pulses, time)] if trial.pulses else [])
+    of_replicas = [_replicas(used, time)] if used and _several(used, service) else []
+    return of_load + of_replicas + of_service + ([_generator(trial.pulses, time)] if trial.pulses else [])
 
 
 def _latency(each: Sequence[Second], time: _Time) -> Figure:
@@ -99,9 +100,20 @@ def _users(each: Sequence[Second], time: _Time) -> Figure:
     return _figure("Users", (line,), (), axis, show_number, time, height=60)
 
 
+def _several(used: Sequence[Usage], service: ServiceRecord) -> bool:
+    """Whether there were several replicas, or might have been."""
+    return service.cpu_target_percent is not None or any(usage.replicas > 1 for usage in used)
+
+
+def _replicas(used: Sequence[Usage], time: _Time) -> Figure:
+    line = Line("replicas", [(usage.at + 0.5, usage.replicas) for usage in used], "black")
+    axis = linear([value for _, value in line.points], count=2)
+    return _figure("Replicas", (line,), (), axis, show_number, time, height=60)
+
+
 def _cpu(used: Sequence[Usage], time: _Time, service: ServiceRecord) -> Figure:
     spread = [(usage.at + 0.5, *usage.cpu_percent) for usage in used]
-    return _usage("Service CPU", spread, service.cpu_limit_percent, show_percent, time)
+    return _usage("Service CPU", spread, service.cpu_limit_percent, show_percent, time, service.cpu_target_percent)
 
 
 def _memory(used: Sequence[Usage], time: _Time, service: ServiceRecord) -> Figure:
@@ -130,7 +142,9 @@ def _generator(pulses: Sequence[Pulse], time: _Time) -> Figure:
     return _figure("Load generator CPU", drawn, (), axis, show_percent, time, height=60)
 
 
-def _usage(title: str, spread: Sequence[_Spread], limit: float | None, show: Show, time: _Time) -> Figure:
+def _usage(
+    title: str, spread: Sequence[_Spread], limit: float | None, show: Show, time: _Time, target: float | None = None
+) -> Figure:
     """What one replica used: one line, or the mean of several with the band that they span."""
     several = any(low < high for _, low, _, high in spread)
     mean = Line("mean of the replicas" if several else "used", [(at, middle) for at, _, middle, _ in spread])
@@ -139,6 +153,8 @@ def _usage(title: str, spread: Sequence[_Spread], limit: float | None, show: Sho
     peak = max(high for _, _, _, high in spread)
     near = limit is not None and limit <= _FAR * peak
     rules = [Rule(f"limit {show(limit)}", limit, "vermillion")] if limit is not None and near else []
+    if target is not None and target <= _FAR * peak:
+        rules.append(Rule(f"target {show(target)}", target, "green"))
     note = "" if limit is None or near else f"limit {show(limit)}, beyond the chart"
     axis = linear([peak, *(rule.value for rule in rules)], count=3)
     return _figure(title, drawn, rules, axis, show, time, height=90, note=note)

@@ -44,6 +44,7 @@ class Usage:
     at: int
     cpu_percent: tuple[float, float, float]
     memory_bytes: tuple[float, float, float]
+    replicas: int  # that were there
 
 
 def stretches(trial: Trial) -> list[Stretch]:
@@ -88,11 +89,18 @@ def usage_of(trial: Trial) -> list[Usage]:
         middle_s = sample.at_s - 0.5  # a sample is taken when the second it tells of has passed
         if 0 <= middle_s < end:
             by_second[math.floor(middle_s)][sample.replica].append(sample)
-    return [_usage(at, replicas.values()) for at, replicas in sorted(by_second.items())]
+    # A second between two samples may have none, since they do not keep perfect time: the replica was there then.
+    lives: dict[int, tuple[int, int]] = {}
+    for at, replicas in sorted(by_second.items()):
+        lives |= {replica: (lives.get(replica, (at, at))[0], at) for replica in replicas}
+    return [
+        _usage(at, replicas.values(), sum(first <= at <= last for first, last in lives.values()))
+        for at, replicas in sorted(by_second.items())
+    ]
 
 
-def _usage(at: int, replicas: Collection[Sequence[Sample]]) -> Usage:
+def _usage(at: int, replicas: Collection[Sequence[Sample]], there: int) -> Usage:
     """Samples of one replica that fell into one second are one: the sampler does not keep perfect time."""
     cpu = [fmean(sample.cpu_percent for sample in samples) for samples in replicas]
     memory = [fmean(sample.memory_bytes for sample in samples) for samples in replicas]
-    return Usage(at, (min(cpu), fmean(cpu), max(cpu)), (min(memory), fmean(memory), max(memory)))
+    return Usage(at, (min(cpu), fmean(cpu), max(cpu)), (min(memory), fmean(memory), max(memory)), there)
