@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from pytest_loadperf.generator.lean import LeanHttpUser
     from pytest_loadperf.plan import Stage
     from pytest_loadperf.result import LoadResult
+    from pytest_loadperf.service.autoscale import Autoscale
 
 __all__ = [
+    "Autoscale",
     "LeanHttpUser",
     "LoadResult",
     "Stage",
@@ -28,5 +30,10 @@ def __getattr__(name: str) -> Any:
     """The public names, each loaded when it is first asked for: pytest imports this package in every run."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"LeanHttpUser": "generator.lean", "LoadResult": "result", "Stage": "plan"}.get(name, "fixtures")
+    home = {
+        "Autoscale": "service.autoscale",
+        "LeanHttpUser": "generator.lean",
+        "LoadResult": "result",
+        "Stage": "plan",
+    }.get(name, "fixtures")
     return getattr(import_module(f"{__name__}.{home}"), name)

@@ -13,6 +13,7 @@ import pytest
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.loadspec import LoadSpec, ask, ask_capacity
 from pytest_loadperf.search import Search
+from pytest_loadperf.service.autoscale import Autoscale
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, LocalSpec, ProcessSpec, Spec, UrlSpec
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def docker_service(
     memory: str | int | None = None,
     cpuset: str | None = None,
     replicas: int = 1,
+    autoscale: Autoscale | None = None,
     timeout: str = "60s",
     fallback: Any = None,
     name: str | None = None,
@@ -114,8 +116,9 @@ def docker_service(
     """A session fixture: the service in Docker.
 
     `build` is a folder beside the calling file; `dockerfile=`, `target=` and `build_args=` go with it. `ready` is the
-    path whose 2xx or 3xx answer means ready. `fallback` is a process_service() or url_service() for where no engine
-    answers.
+    path whose 2xx or 3xx answer means ready. `autoscale=Autoscale(…)`, in place of `replicas=`, adds and removes
+    replicas by their CPU while a load runs. `fallback` is a process_service() or url_service() for where no engine
+    answers, which is not scaled.
     """
     spec = DockerSpec(
         image=image,
@@ -131,6 +134,7 @@ def docker_service(
         memory=memory,
         cpuset=cpuset,
         replicas=replicas,
+        autoscale=autoscale,
         timeout=timeout,
     )
     return _service(spec, name, _spec_of(fallback))

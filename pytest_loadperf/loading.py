@@ -125,6 +125,12 @@ class Loading:
         if self._settings.calibrate:
             spec = replace(spec, trials=self._settings.calibrate)
         crew = self._settings.crew(spec.workers)
+        if crew is not None and service.scales:
+            raise UsageFault(
+                f"the load {name} has its users in {crew.size} workers, which are not told of replicas that come and "
+                f"go: {service.record.name} has autoscale=. Run it without workers (workers=1, no "
+                "--loadperf-workers), or give the service replicas= instead"
+            )
         plan = spec.planned(service.urls, self._settings.allow_hosts, secrets, self._settings.scale, crew)
         plan = replace(plan, locust_page=self._settings.locust_report is not None)
         with self._alone():

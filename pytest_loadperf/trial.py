@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Protocol
@@ -19,7 +19,7 @@ from pytest_loadperf.measure.summary import summarise
 from pytest_loadperf.model import GeneratorRecord, Pulse, Sample, StageRecord, Summary, Trial, Window
 from pytest_loadperf.plan import Plan, Stage
 from pytest_loadperf.redact import redact
-from pytest_loadperf.service.running import RunningService
+from pytest_loadperf.service.running import RunningService, Scaling
 
 
 class Watcher(Protocol):
@@ -34,6 +34,12 @@ class Watcher(Protocol):
     def second(self, users: int, recent: Summary, made: int) -> None:
         """What was answered in about the last second, and how many requests in the stage so far."""
 
+    def scaled(self, text: str) -> None:
+        """The service has more replicas, or fewer."""
+
+
+Stay = tuple[float, float]  # from when to when a replica was there, in seconds since the load began
+_ALWAYS: Stay = (-math.inf, math.inf)
 
 # Asked every second with what was measured so far; a text says why the load has to stop.
 AbortCheck = Callable[[float, Collector], str | None]
@@ -50,6 +56,8 @@ class TrialRun:
         self._collector = Collector()
         self._began: list[StageBegan] = []
         self._samples: list[Sample] = []
+        self._scaling = Scaling()
+        self._stays: Mapping[int, Stay] = {}
         self._pulses: list[Pulse] = []
         self._finishing = False  # then there is nothing left to stop
         self.aborted: str | None = None
@@ -58,18 +66,19 @@ class TrialRun:
 
     def run(self) -> Trial:
         """The whole trial; raises what went wrong in the generator or with the service."""
-        with launched(self._plan) as generator, ExitStack() as sampling:
+        with launched(self._plan) as generator, ExitStack() as watching:
             for message in generator.messages():
                 if isinstance(message, Began):
                     began_at = time.time() - (time.monotonic() - message.monotonic_s)
-                    self._service.look()
-                    self._samples = sampling.enter_context(self._service.sampling(message.monotonic_s))
+                    began = message.monotonic_s
+                    self._watch(began, generator, watching)
                 elif isinstance(message, Waiting):
                     self._watcher.waiting(message.text)
                 elif isinstance(message, StageBegan):
                     self._begin_stage(message)
                 elif isinstance(message, Finishing):
                     self._finishing = True
+                    self._scaling.stop()
                 elif isinstance(message, Second):
                     self._take(message, generator)
                 elif isinstance(message, LocustPage):
@@ -82,6 +91,7 @@ class TrialRun:
             except GeneratorError as error:
                 raise generator.with_last_words(error) from None
         self.faults = end.faults
+        self._stays = self._service.stays(began)
         return Trial(
             started_at=datetime.fromtimestamp(began_at, UTC).isoformat(timespec="milliseconds"),
             stages=tuple(self._stage_records(end)),
@@ -91,6 +101,13 @@ class TrialRun:
             samples=tuple(self._samples),
             pulses=tuple(part for pulse in self._pulses if (part := clipped(pulse, 0.0, end.lasted_s))),
         )
+
+    def _watch(self, began: float, generator: Generator, watching: ExitStack) -> None:
+        self._service.look()
+        # The last samples are of the replicas that there were, so these go back to as many as at first after them.
+        self._scaling = watching.enter_context(self._service.scaling(generator.move))
+        self._samples = watching.enter_context(self._service.sampling(began))
+        self._scaling.begin(began, self._samples)
 
     def _begin_stage(self, message: StageBegan) -> None:
         self._began.append(message)
@@ -106,6 +123,8 @@ class TrialRun:
             self._watcher.second(second.users, summarise(second.windows, 1.0), made)
         self._service.check()
         self._service.look()
+        for text in self._scaling.told():
+            self._watcher.scaled(text)
         if self.aborted is None and not self._finishing and (why := self._abort(second.at_s, self._collector)):
             self.aborted = why
             generator.stop()
@@ -115,7 +134,7 @@ class TrialRun:
         for index, (began, ended) in enumerate(zip(self._began, ends, strict=True)):
             lasted = max(ended - began.at_s, 0.001)
             stage = self._plan.stages[index] if self._plan.stages else self._shape_stage(began.name, lasted)
-            cpu_percent, memory_bytes = usage(self._samples, began.at_s, ended)
+            cpu_percent, memory_bytes = usage(self._samples, began.at_s, ended, self._stays)
             yield StageRecord(
                 stage=stage,
                 began_s=began.at_s,
@@ -159,16 +178,40 @@ def _generator_record(end: End) -> GeneratorRecord:
     )
 
 
-def usage(samples: Sequence[Sample], began_s: float, ended_s: float) -> tuple[float, int]:
-    """Mean CPU and peak memory between two moments, of all replicas together; NaN and 0 where nothing tells of them."""
+def usage(
+    samples: Sequence[Sample], began_s: float, ended_s: float, stays: Mapping[int, Stay] | None = None
+) -> tuple[float, int]:
+    """Mean CPU and peak memory between two moments, of all replicas together; NaN and 0 where nothing tells of them.
+
+    `stays` says of replicas that came or went when they were there: others were there all the time.
+    """
+    stays = stays or {}
     by_replica: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_replica[sample.replica].append(sample)
-    told = [found for own in by_replica.values() if (found := _telling(own, began_s, ended_s))]
+    told = {
+        replica: found
+        for replica, own in by_replica.items()
+        if (found := _telling(own, began_s, ended_s)) and _share(stays.get(replica, _ALWAYS), began_s, ended_s)
+    }
     if not told:
         return math.nan, 0
-    cpu = sum(sum(sample.cpu_percent for sample in found) / len(found) for found in told)
-    return cpu, sum(max(sample.memory_bytes for sample in found) for found in told)
+    cpu = 0.0
+    for replica, found in told.items():
+        mean = sum(sample.cpu_percent for sample in found) / len(found)
+        cpu += mean * _share(stays.get(replica, _ALWAYS), began_s, ended_s)
+    return cpu, _peak({replica: (stays.get(replica, _ALWAYS), found) for replica, found in told.items()})
+
+
+def _share(stay: Stay, began_s: float, ended_s: float) -> float:
+    """Of the time between two moments, in which a replica was there."""
+    return max(0.0, min(stay[1], ended_s) - max(stay[0], began_s)) / (ended_s - began_s)
+
+
+def _peak(replicas: Mapping[int, tuple[Stay, Sequence[Sample]]]) -> int:
+    """The most memory of those that were there at one time; it can only have grown when one of them came."""
+    most = [(stay, max(sample.memory_bytes for sample in found)) for stay, found in replicas.values()]
+    return max(sum(size for (came, went), size in most if came <= at < went) for (at, _), _ in most)
 
 
 def _telling(samples: Sequence[Sample], began_s: float, ended_s: float) -> Sequence[Sample]:

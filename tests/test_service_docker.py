@@ -92,7 +92,9 @@ def test_one_that_is_started_anew_answers_from_new_containers_and_is_sampled(eng
         assert {told(url)["env"]["HOSTNAME"] for url in service.urls} == {container.id[:12] for container in after}
         assert service.record == record
         assert isinstance(service, ContainerService)
-        assert all(meter.latest() for meter in service._meters)  # lest a load that begins now lacks its first second
+        assert all(
+            meter.latest() for meter in service._meters.values()
+        )  # lest a load that begins now lacks its first second
         with service.sampling(time.monotonic()) as samples:
             time.sleep(0.6)
     assert {sample.replica for sample in samples} == {0, 1}
@@ -189,7 +191,7 @@ def test_samples_hold_cpu_and_memory_of_every_replica_from_the_first_second_on()
 def test_a_load_of_one_second_has_its_samples_whenever_the_engine_answers() -> None:
     with start(spec("burn", cpus=0.5), say=print) as service:
         assert isinstance(service, ContainerService)
-        (meter,) = service._meters
+        (meter,) = service._meters.values()
         before = meter.latest()
         assert soon(lambda: meter.latest() != before)
         time.sleep(0.9)  # the next answer is so early in the load that it tells nothing, the one after comes too late

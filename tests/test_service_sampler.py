@@ -41,13 +41,13 @@ class Scripted:
 
 def samples_of(*readings: Reading | None) -> list[Sample]:
     """The samples that a replica's readings give, on a clock that began at 100."""
-    with sampled([Scripted(*readings)], 100.0, every_s=0.005) as samples:
+    with sampled({0: Scripted(*readings)}, 100.0, every_s=0.005) as samples:
         time.sleep(0.005 * len(readings) + 0.1)
     return samples
 
 
 def test_every_replica_has_a_sample_for_every_second_and_for_the_rest() -> None:
-    with sampled([Steady(0.5), Steady(2.0, 5000)], time.monotonic()) as samples:
+    with sampled({0: Steady(0.5), 1: Steady(2.0, 5000)}, time.monotonic()) as samples:
         time.sleep(1.4)
 
     assert [(sample.replica, round(sample.at_s, 1)) for sample in samples] == [(0, 1.0), (1, 1.0), (0, 1.4), (1, 1.4)]
@@ -56,10 +56,32 @@ def test_every_replica_has_a_sample_for_every_second_and_for_the_rest() -> None:
 
 
 def test_samples_stand_at_whole_seconds_of_the_load_also_when_sampling_began_later() -> None:
-    with sampled([Steady(1.0)], time.monotonic() - 0.6) as samples:
+    with sampled({0: Steady(1.0)}, time.monotonic() - 0.6) as samples:
         time.sleep(0.6)
 
     assert samples[0].at_s == pytest.approx(1.0, abs=0.05)
+
+
+def test_replicas_come_and_go() -> None:
+    meters = {0: Steady(0.5)}
+    with sampled(meters, time.monotonic(), every_s=0.25, patience_s=5) as samples:
+        time.sleep(0.4)
+        meters[1] = Steady(2.0)
+        time.sleep(0.5)
+        del meters[0]
+        time.sleep(0.3)
+        ended = time.monotonic()
+
+    assert time.monotonic() - ended < 1  # nobody waits for the one that went
+    assert [(sample.replica, round(sample.at_s * 4)) for sample in samples] == [
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (1, 3),
+        (1, 4),
+        (1, 5),
+    ]
+    assert {(sample.replica, round(sample.cpu_percent)) for sample in samples} == {(0, 50), (1, 200)}
 
 
 def test_a_reading_that_came_early_counts_into_the_next() -> None:
@@ -94,7 +116,7 @@ def test_a_meter_that_hangs_does_not_hold_the_end_of_the_load() -> None:
             released.wait(5)
             return None
 
-    with sampled([Hanging(1.0)], time.monotonic()):
+    with sampled({0: Hanging(1.0)}, time.monotonic()):
         ended = time.monotonic()
     assert time.monotonic() - ended < 0.2
     released.set()
@@ -111,7 +133,7 @@ def test_the_end_of_a_load_waits_for_a_meter_with_a_beat_of_its_own_and_no_longe
             now = time.monotonic()
             return Reading(began, 10.0, 1) if now < began + 1.2 else Reading(now, 10.5, 2)
 
-    with sampled([Beating(0.0)], began, every_s=0.25, patience_s=5) as samples:
+    with sampled({0: Beating(0.0)}, began, every_s=0.25, patience_s=5) as samples:
         pass
     ended = time.monotonic()
 

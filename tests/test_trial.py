@@ -36,6 +36,9 @@ class Watch:
         self.seconds.append((users, recent.requests))
         self.made = made
 
+    def scaled(self, text: str) -> None:
+        """For services whose replicas come and go."""
+
 
 def run(server: str, *users: str, abort: str | None = None, **others: object) -> tuple[TrialRun, Trial, Watch]:
     watch = Watch()
@@ -119,6 +122,17 @@ def test_what_a_service_used_in_a_stage_is_in_its_samples_or_in_the_next_one_whi
     cpu_percent, memory_bytes = usage(samples, 6.1, 7.0)
     assert math.isnan(cpu_percent)
     assert memory_bytes == 0
+
+
+def test_what_replicas_used_that_were_there_for_a_part_of_a_stage_counts_for_that_part() -> None:
+    there = [Sample(float(second), 0, 40.0, 400) for second in range(1, 11)]
+    came = [Sample(float(second), 1, 20.0, 200) for second in range(6, 9)]
+    later = [Sample(10.0, 2, 10.0, 100)]
+    stays = {1: (5.0, 8.0), 2: (9.0, math.inf)}
+    assert usage([*there, *came, *later], 0.0, 10.0, stays) == (40 + 20 * 0.3 + 10 * 0.1, 600)
+    assert usage([*there, *came, *later], 5.0, 8.0, stays) == (60.0, 600)
+    assert usage([*there, *came, *later], 9.5, 9.9, stays) == (50.0, 500)
+    assert usage([*there, *came, *later], 0.0, 5.0, stays) == (40.0, 400)
 
 
 class DyingService(UrlService):

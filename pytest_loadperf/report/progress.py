@@ -141,6 +141,13 @@ class Watcher:
             requests = f", {made} of {self._asked.requests} requests" if self._asked and self._asked.requests else ""
             self._progress.say(f"{self._stage}: {passed_s:.0f} s{requests}, {told}")
 
+    def scaled(self, text: str) -> None:
+        """The service has more replicas, or fewer."""
+        if self._bar is not None:
+            with self._progress.visible():
+                self._bar.clear()
+        self._progress.say(f"loadperf: {text}")
+
     def _draw(self, bar: tqdm[Any], done: float, told: str) -> None:
         with self._progress.visible():
             bar.n = min(done, bar.total or done)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from docker import APIClient
@@ -25,6 +29,16 @@ from pytest_loadperf.service.stats import StatsMeter
 _COMPOSE_SERVICE = "com.docker.compose.service"
 _LOOK_EVERY_S = 0.25  # the engine's beat is its own: each answer is taken soon after it came
 _ANSWER_S = 3.0  # the engine answers once a second, later on a busy machine
+_LEAVING = ("kill", "die", "stop")  # what the engine tells of a container that is removed
+_MOST_LOGS = 16  # of containers that are gone
+
+
+@dataclass(frozen=True)
+class _Log:
+    """What a replica that is gone wrote."""
+
+    replica: str
+    lines: Sequence[LogLine]
 
 
 class ContainerService(RunningService):
@@ -35,26 +49,46 @@ class ContainerService(RunningService):
     ) -> None:
         self.record = record
         self.urls = ()
-        self._containers = containers
         self._port = port
         self.secrets = secrets
-        self._meters: list[StatsMeter] = []
+        self._meters: dict[int, StatsMeter] = {}
         self._restarts: dict[str, int] = {}
         self._events: EventLog | None = None
+        self._meant: set[tuple[str, str]] = set()  # events of this run's own making: a container's id, and the action
+        self._scaled: list[tuple[float, str]] = []  # when, and '1 to 2 replicas'
+        self._stays: dict[int, tuple[float, float]] = {}  # by `time.monotonic()`, of those that came or went
+        self._left: deque[_Log] = deque(maxlen=_MOST_LOGS)
+        self.take_over(containers)
         self.check()
+
+    def take_over(self, containers: Sequence[Container]) -> None:
+        """From now on it is these containers."""
+        self._containers = tuple(containers)
+        self._numbers = {container.id or "": number for number, container in enumerate(containers)}
 
     def check(self) -> None:
         """Raise ServiceError when a container ended or was restarted, with exit code, OOM flag and log."""
         for container in self._containers:
-            with in_words(f"looking at the container {container.name}"):
-                try:
-                    container.reload()
-                except NotFound:
-                    raise ServiceError(f"the container {container.name} was removed while it was in use") from None
-            if why := self._gone(container):
-                text = redact(f"the container {container.name} ({self.record.name}) {why}", self.secrets)
-                raise with_log(ServiceError(text), self._log(container, 50))
-        self.urls = tuple(_url(container, self._port) for container in self._containers)
+            try:
+                self.check_container(container)
+            except ServiceError:
+                if container in self._containers:  # else it was taken away meanwhile
+                    raise
+        self._locate()
+
+    def _locate(self) -> None:
+        self.urls = tuple(url_of(container, self._port) for container in self._containers)
+
+    def check_container(self, container: Container) -> None:
+        """The same of one container."""
+        with in_words(f"looking at the container {container.name}"):
+            try:
+                container.reload()
+            except NotFound:
+                raise ServiceError(f"the container {container.name} was removed while it was in use") from None
+        if why := self._gone(container):
+            text = redact(f"the container {container.name} ({self.record.name}) {why}", self.secrets)
+            raise with_log(ServiceError(text), self.log_of(container, 50))
 
     def _gone(self, container: Container) -> str | None:
         state = container.attrs["State"]
@@ -74,19 +108,24 @@ class ContainerService(RunningService):
     def log_tail(self, lines: int = 50) -> str:
         """The last lines that each container wrote."""
         if len(self._containers) == 1:
-            return self._log(self._containers[0], lines)
-        return "\n".join(f"{container.name}:\n{self._log(container, lines)}" for container in self._containers)
+            return self.log_of(self._containers[0], lines)
+        return "\n".join(f"{container.name}:\n{self.log_of(container, lines)}" for container in self._containers)
 
-    def _log(self, container: Container, lines: int) -> str:
+    def log_of(self, container: Container, lines: int) -> str:
+        """The last lines that one container wrote."""
         with in_words(f"reading the log of {container.name}"):
             return redact(container.logs(tail=lines).decode(errors="replace").rstrip(), self.secrets)
 
     def log_between(self, since: float, until: float) -> dict[str, list[LogLine]]:
         """What each container wrote between two moments, read as far as is bounded."""
-        return {
+        found = {
             self._called(container.id): lines_between(container, since, until, self.secrets)
             for container in self._containers
         }
+        for log in self._left:
+            if lines := [line for line in log.lines if since <= line.at <= until]:
+                found[log.replica] = lines
+        return found
 
     def look(self) -> None:
         """See what happened to the containers, before the engine forgets it."""
@@ -95,7 +134,12 @@ class ContainerService(RunningService):
 
     def events_between(self, since: float, until: float) -> list[ServiceEvent]:
         """What happened to the containers, and to those that were started with them."""
-        return [] if self._events is None else self._events.between(since, until, self._called_by_engine)
+        if self._events is None:
+            return []
+        happened = self._events.between(since, until, self._called_by_engine, self._meant)
+        scaled = [(at, change) for at, change in self._scaled if since <= at <= until]
+        happened += [ServiceEvent(round(at - since, 3), "", "scale", change) for at, change in scaled]
+        return sorted(happened, key=lambda event: event.at_s)
 
     def _called_by_engine(self, actor: dict[str, Any]) -> str:
         given = actor["Attributes"]
@@ -103,10 +147,65 @@ class ContainerService(RunningService):
 
     def _called(self, container: str | None, otherwise: str = "") -> str:
         """Which replica a container is, where there are several: 'replica 2'; `otherwise` where it is none."""
-        own = [each.id for each in self._containers]
-        if container not in own:
+        number = self._numbers.get(container or "")
+        if number is None:
             return otherwise
-        return f"replica {own.index(container) + 1}" if len(own) > 1 else ""
+        return f"replica {number + 1}" if self.scales or len(self._numbers) > 1 else ""
+
+    @property
+    def replicas(self) -> list[int]:
+        """The numbers of those that are there; one that comes later in a load has another than any before it."""
+        return [self._numbers[container.id or ""] for container in self._containers]
+
+    def next_numbers(self, count: int) -> list[int]:
+        """Numbers for so many more replicas."""
+        first = max(self._numbers.values()) + 1
+        return list(range(first, first + count))
+
+    def begin_scaling(self) -> None:
+        """Forget those that came and went in an earlier load."""
+        self.take_over(self._containers)
+        self._stays, self._scaled = {}, []
+
+    def adopt(self, containers: Sequence[Container]) -> None:
+        """Replicas more, which are ready: from now on they are measured, and have to live."""
+        for container, number in zip(containers, self.next_numbers(len(containers)), strict=True):
+            known = container.id or ""
+            self._meant.add((known, "start"))
+            self._numbers[known], self._restarts[known] = number, 0
+            self._stays[number] = (time.monotonic(), math.inf)
+            self._meters[number] = StatsMeter(self._api, known)
+        self._containers = (*self._containers, *containers)
+        self._locate()
+
+    def release(self, count: int) -> Sequence[Container]:
+        """Replicas fewer, the newest first: those that are given back may end from now on."""
+        staying = len(self._containers) - max(0, count)
+        self._containers, leaving = self._containers[:staying], self._containers[staying:]
+        for container in leaving:
+            known = container.id or ""
+            number = self._numbers[known]
+            self._meant |= {(known, action) for action in _LEAVING}
+            self._stays[number] = (self._stays.get(number, (-math.inf,))[0], time.monotonic())
+            self._meters.pop(number).close()
+        self._locate()
+        return leaving
+
+    def note_scaled(self, change: str) -> None:
+        """It has another number of replicas from now on: '1 to 2 replicas'."""
+        self._scaled.append((time.time(), change))
+
+    def keep_log(self, container: Container) -> None:
+        """What a container that is about to be removed wrote, for whoever asks later."""
+        if container.id not in self._numbers:  # no request went there yet
+            return
+        with suppress(ServiceError):  # it is gone already
+            lines = lines_between(container, self._watched_at, time.time(), self.secrets)
+            self._left.append(_Log(self._called(container.id), lines))
+
+    def stays(self, began: float) -> dict[int, tuple[float, float]]:
+        """When those replicas were there that came or went, in seconds of a load."""
+        return {number: (came - began, went - began) for number, (came, went) in self._stays.items()}
 
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Samples of each container, at the engine's beat."""
@@ -140,19 +239,21 @@ class ContainerService(RunningService):
             self._unwatch()
 
     def _watch(self, api: APIClient, label: str) -> None:
+        self._api = api
+        self._watched_at = time.time()
         self._events = EventLog(api, label)
         self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
-        self._meters = [StatsMeter(api, container.id or "") for container in self._containers]
-        for meter in self._meters:
+        self._meters = {number: StatsMeter(api, known) for known, number in self._numbers.items()}
+        for meter in self._meters.values():
             meter.await_answer(_ANSWER_S)
 
     def _unwatch(self) -> None:
         self._restarts = {}
-        for meter in self._meters:
+        for meter in self._meters.values():
             meter.close()
 
 
-def _url(container: Container, port: int) -> str:
+def url_of(container: Container, port: int) -> str:
     """Where the container's port is published on this machine's loopback."""
     if container.attrs["State"]["Restarting"]:
         return "http://127.0.0.1:0"  # nowhere, until it is up again

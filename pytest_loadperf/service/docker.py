@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from docker import APIClient, DockerClient
 from docker.errors import NotFound
@@ -20,7 +20,8 @@ from pytest_loadperf.service import owner
 from pytest_loadperf.service.container import ContainerService, hint_for
 from pytest_loadperf.service.engine import Engine, in_words
 from pytest_loadperf.service.image import digest, image_for, slug
-from pytest_loadperf.service.running import RunningService
+from pytest_loadperf.service.running import RunningService, Scaling
+from pytest_loadperf.service.scaling import Make, scaled
 from pytest_loadperf.service.spec import DockerSpec
 from pytest_loadperf.service.sweep import sweep
 
@@ -36,9 +37,9 @@ def in_docker(spec: DockerSpec, engine: Engine, *, keep: bool, say: Callable[[st
     with image_for(spec, client, say) as image, _removed(client, name, keep, say):
         started = time.monotonic()
 
-        def make() -> list[Container]:
+        def make(number: int) -> Container:
             with in_words(f"starting {spec.name}", secrets=spec.secrets):
-                return [_start(spec, client, image, f"{name}-{number + 1}", keep) for number in range(spec.replicas)]
+                return _start(spec, client, image, f"{name}-{number + 1}", keep)
 
         record = ServiceRecord(
             kind="docker", name=spec.name, digest=digest(image), limits=spec.limits, backend=engine.backend
@@ -52,10 +53,9 @@ def in_docker(spec: DockerSpec, engine: Engine, *, keep: bool, say: Callable[[st
 class _DockerService(ContainerService):
     """Containers that are made here, and may be made anew."""
 
-    def __init__(
-        self, spec: DockerSpec, api: APIClient, make: Callable[[], list[Container]], record: ServiceRecord, label: str
-    ) -> None:
-        super().__init__(make(), spec.port, record, spec.secrets)
+    def __init__(self, spec: DockerSpec, api: APIClient, make: Make, record: ServiceRecord, label: str) -> None:
+        super().__init__([make(number) for number in range(spec.first_replicas)], spec.port, record, spec.secrets)
+        self.scales = spec.autoscale is not None
         self._spec = spec
         self._api = api
         self._make = make
@@ -67,9 +67,15 @@ class _DockerService(ContainerService):
         for container in self._containers:
             with in_words(f"removing the container {container.name}"), suppress(NotFound):
                 container.remove(force=True, v=True)
-        self._containers = self._make()
+        self.take_over([self._make(number) for number in range(self._spec.first_replicas)])
         self.wait_for_answer(self._spec.ready, self._spec.timeout_s, hint_for(self._spec.port))
         self._watch(self._api, self.label)
+
+    def scaling(self, move: Callable[[Sequence[str]], None]) -> AbstractContextManager[Scaling]:
+        """Where that was asked for, replicas come and go."""
+        if self._spec.autoscale is None:
+            return super().scaling(move)
+        return scaled(self, self._spec, self._spec.autoscale, self._make, move)
 
 
 def _start(spec: DockerSpec, client: DockerClient, image: Image, name: str, keep: bool) -> Container:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -35,10 +35,19 @@ class EventLog:
         if time.time() - self._asked_at >= _EVERY_S:
             self._ask()
 
-    def between(self, since: float, until: float, called: Callable[[dict[str, Any]], str]) -> list[ServiceEvent]:
-        """What happened between two moments of `time.time()`, `called` naming the container of each."""
+    def between(
+        self,
+        since: float,
+        until: float,
+        called: Callable[[dict[str, Any]], str],
+        meant: Collection[tuple[str, str]] = (),
+    ) -> list[ServiceEvent]:
+        """What happened between two moments of `time.time()`, `called` naming the container of each.
+
+        What was `meant` is left out: the actions on containers (by id) that this run has asked for itself.
+        """
         self._ask()
-        inside = sorted(key for key in self._known if since <= key[0] / 1e9 <= until)
+        inside = sorted(key for key in self._known if since <= key[0] / 1e9 <= until and key[1:] not in meant)
         return [_event(self._known[key], key[0] / 1e9 - since, called) for key in inside[:_MOST]]
 
     def _ask(self) -> None:

@@ -91,7 +91,7 @@ class ProcessService(RunningService):
 
     def sampling(self, began: float) -> AbstractContextManager[list[Sample]]:
         """Samples of the command and its children together."""
-        return sampled([SessionMeter(self.pid)], began)
+        return sampled({0: SessionMeter(self.pid)}, began)
 
 
 class SessionMeter:

@@ -27,6 +27,7 @@ class RunningService(ABC):
     record: ServiceRecord
     secrets: Sequence[str] = ()  # what no text may show
     counterpart: Counterpart | None = None  # what it is measured beside, where that was asked for
+    scales = False  # whether replicas come and go while a load runs
 
     @property
     def url(self) -> str:
@@ -56,6 +57,14 @@ class RunningService(ABC):
         """What happened to it between two moments of `time.time()`, of which the first is the load's begin."""
         return []
 
+    def scaling(self, move: Callable[[Sequence[str]], None]) -> AbstractContextManager[Scaling]:  # noqa: ARG002
+        """While a load runs: replicas that come and go, of whose addresses `move` is told; here, none do."""
+        return nullcontext(Scaling())
+
+    def stays(self, began: float) -> dict[int, tuple[float, float]]:  # noqa: ARG002
+        """Of each replica that came or went during the load that began then, when it was there, in seconds of that."""
+        return {}
+
     def pause(self) -> None:  # noqa: B027 # where there is nothing to hold, it goes on
         """Let it have no CPU until it is resumed."""
 
@@ -82,6 +91,20 @@ class RunningService(ABC):
 
     def _address(self, replica: int, path: str) -> str:
         return self.urls[replica] + path  # of the moment: a container that was restarted has another port
+
+
+class Scaling:
+    """What a load knows of replicas that come and go: nothing, where none do."""
+
+    def begin(self, began: float, samples: Sequence[Sample]) -> None:
+        """Go by these samples, of a load that began at that moment of `time.monotonic()`."""
+
+    def told(self) -> list[str]:
+        """What was done since this was asked last, in words; raises ServiceError when something went wrong."""
+        return []
+
+    def stop(self) -> None:
+        """Scale no more."""
 
 
 @dataclass(frozen=True)

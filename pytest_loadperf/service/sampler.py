@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -39,10 +39,11 @@ class Meter(Protocol):
 
 @contextmanager
 def sampled(
-    meters: Sequence[Meter], began: float, every_s: float = 1.0, patience_s: float = 0.0
+    meters: Mapping[int, Meter], began: float, every_s: float = 1.0, patience_s: float = 0.0
 ) -> Iterator[list[Sample]]:
     """A list that fills with samples in the background while the context lasts.
 
+    The meters are those of the replicas by their numbers, and may come and go; a number that went does not come again.
     Where a meter has nothing to tell of the load's last moments yet, its end waits for that, `patience_s` at most.
     """
     sampling = _Sampling(meters, began, every_s, patience_s)
@@ -61,31 +62,37 @@ def sampled(
 class _Sampling:
     """Looks at all meters every so often, and adds a sample for what is new."""
 
-    def __init__(self, meters: Sequence[Meter], began: float, every_s: float, patience_s: float) -> None:
+    def __init__(self, meters: Mapping[int, Meter], began: float, every_s: float, patience_s: float) -> None:
         self._meters = meters
         self._began = began
         self._every_s = every_s
-        self._last: list[Reading | None] = []
+        self._last: dict[int, Reading | None] = {}
         self.patience_s = patience_s
         self.samples: list[Sample] = []
         self.ended = threading.Event()
 
     def run(self) -> None:
         """From the load's beginning to its end."""
-        self._last = [meter.begin() for meter in self._meters]
+        self._last = {replica: meter.begin() for replica, meter in self._meters.items()}
         over = False
         while not over:
             elapsed_s = time.monotonic() - self._began
             over = self.ended.wait(self._every_s - elapsed_s % self._every_s)
             self._look()
         ended = time.monotonic()
-        while any(_is_old(last, ended) for last in self._last) and time.monotonic() < ended + self.patience_s:
+        while (
+            any(_is_old(self._last.get(replica), ended) for replica in list(self._meters))
+            and time.monotonic() < ended + self.patience_s
+        ):
             time.sleep(_LOOK_EVERY_S)
             self._look(ended)
 
     def _look(self, until: float = math.inf) -> None:
         """Take what each meter tells; of an answer that comes after the end, all that was used is the load's."""
-        for replica, meter in enumerate(self._meters):
+        for replica, meter in list(self._meters.items()):
+            if replica not in self._last:  # what it used before it was ready is not the load's
+                self._last[replica] = meter.begin()
+                continue
             now = meter.latest()
             if now is not None and now.at > until:
                 now = replace(now, at=until)

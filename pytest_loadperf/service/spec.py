@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.quantity import duration_s, size_bytes
 from pytest_loadperf.redact import redact
+from pytest_loadperf.service.autoscale import Autoscale
 
 _PATH = re.compile(r"/[!-~]*")  # what an HTTP request line can carry
 _CPUSET = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
@@ -35,6 +36,7 @@ class DockerSpec:
     memory: str | int | None = None
     cpuset: str | None = None
     replicas: int = 1
+    autoscale: Autoscale | None = None
     timeout: str = "60s"
 
     def __post_init__(self) -> None:
@@ -70,6 +72,10 @@ class DockerSpec:
             yield f"cpuset is {self.cpuset!r}; expected cores such as '0', '0-3' or '0,2'"
         if not isinstance(self.replicas, int) or isinstance(self.replicas, bool) or self.replicas < 1:
             yield f"replicas is {self.replicas!r}; expected a whole number from 1"
+        elif self.autoscale is not None and self.replicas > 1:
+            yield "replicas does not go with autoscale, which has min and max"
+        if not isinstance(self.autoscale, Autoscale | None):
+            yield f"autoscale is {self.autoscale!r}; expected Autoscale(min=1, max=5, target_cpu=0.75), for instance"
 
     @property
     def name(self) -> str:
@@ -82,6 +88,11 @@ class DockerSpec:
         return duration_s(self.timeout, "timeout")
 
     @property
+    def first_replicas(self) -> int:
+        """How many there are when a load begins."""
+        return self.replicas if self.autoscale is None else self.autoscale.min
+
+    @property
     def limits(self) -> dict[str, str]:
         """The limits that were given, as given."""
         given = {
@@ -89,6 +100,7 @@ class DockerSpec:
             "memory": self.memory,
             "cpuset": self.cpuset,
             "replicas": self.replicas if self.replicas > 1 else None,
+            "autoscale": self.autoscale,
         }
         return {name: str(value) for name, value in given.items() if value is not None}
 
