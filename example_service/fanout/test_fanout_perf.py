@@ -1,6 +1,6 @@
 """Does it stand 200 requests at once? `pytest --loadperf example_service/fanout` tries it out, with a quarter of them.
 
-`pytest --loadperf -o addopts= example_service/fanout` asks in full, as `ab -c 200 -n 10000` would.
+With `--loadperf-scale 1` it is asked in full, as `ab -c 200 -n 10000` would.
 """
 
 import pytest

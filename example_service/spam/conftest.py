@@ -3,7 +3,7 @@
 import os
 import secrets
 
-from pytest_loadperf import docker_service, process_service
+from pytest_loadperf import Autoscale, docker_service, process_service
 
 # One token for the service and for the users, who run in a process of their own and inherit this environment.
 os.environ.setdefault("API_TOKEN", secrets.token_hex(16))
@@ -19,5 +19,6 @@ loadperf_service = docker_service(
     env=env,
     cpus=0.25,  # so little that five of them, and the users, have room on two cores
     memory="192m",
+    autoscale=Autoscale(min=1, max=5, target_cpu=0.75),
     fallback=local,
 )
