@@ -9,7 +9,7 @@ from typing import Literal
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.measure.percentiles import Percentiles
 from pytest_loadperf.model import Trial
-from pytest_loadperf.quantity import size_bytes
+from pytest_loadperf.quantity import show_bytes, size_bytes
 
 _AUTOSCALE = re.compile(r"(\d+) to (\d+) replicas at ([\d.]+)% CPU")
 
@@ -42,6 +42,13 @@ class ServiceRecord:
             return float(size_bytes(int(given) if given.isdecimal() else given, "memory"))
         except (KeyError, UsageFault):
             return None
+
+    @property
+    def readable_limits(self) -> dict[str, str]:
+        """The limits, with a memory that was given in bytes in a unit that can be read."""
+        if (memory := self.memory_limit_bytes) is None or not self.limits["memory"].isdecimal():
+            return self.limits
+        return {**self.limits, "memory": show_bytes(memory)}
 
     @property
     def most_replicas(self) -> int:

@@ -53,3 +53,10 @@ def test_a_run_that_is_not_judged_is_no_part_of_a_drift() -> None:
     *history, run = runs(*STEADY, 1.12, 1.13, 1.12)
     assert any("drifting" in line.text for line in summary_lines(run, history))
     assert not any("drifting" in line.text for line in summary_lines(run, history, judged=False))
+
+
+def test_a_memory_limit_that_an_engine_told_in_bytes_is_readable() -> None:
+    load = records.load()
+    given = replace(load, service=replace(load.service, limits={"cpus": "1", "memory": "387973120"}))
+    first, *_ = summary_lines(records.run(0, [given]), [])
+    assert first.text.endswith("(docker example_service, cpus 1, memory 370 MiB)")

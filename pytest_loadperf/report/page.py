@@ -146,14 +146,6 @@ class LoadPart:
         return doubts(self.record)
 
     @property
-    def limits(self) -> dict[str, str]:
-        """What the service was limited to, memory in a unit that can be read."""
-        service, limits = self.record.service, self.record.service.limits
-        if (memory := service.memory_limit_bytes) is None or not limits["memory"].isdecimal():
-            return limits
-        return {**limits, "memory": show_bytes(memory)}
-
-    @property
     def events(self) -> list[tuple[str, ServiceEvent]]:
         """What happened to the service's containers, and when: in which trial, if there are several."""
         several = len(self.record.trials) > 1

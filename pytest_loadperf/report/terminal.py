@@ -86,7 +86,7 @@ def _drift_lines(
 
 def _service(load: LoadRecord) -> str:
     service = load.service
-    limits = "".join(f", {name} {value}" for name, value in service.limits.items())
+    limits = "".join(f", {name} {value}" for name, value in service.readable_limits.items())
     instead = f"; {service.fallback_from}" if service.fallback_from else ""
     return f"{service.kind} {service.name}{limits}{instead}"
 
