@@ -111,6 +111,15 @@ def test_an_endpoint_that_the_baseline_lacks_is_no_verdict() -> None:
     assert verdict.reason == "git:main (ab12cd3): no request to '/new'; endpoints: GET /"
 
 
+def test_an_endpoint_that_was_asked_for_in_some_trials_only_is_compared_where_it_was() -> None:
+    ours = [trial(200.0, 4, name) for name in ("/", "/", "/", "/rare")]
+    theirs = [trial(200.0, 4, name) for name in ("/", "/", "/rare", "/")]
+    told = {each.metric.endpoint: each.change.runs for each in comparisons(pairs(ours, theirs))}
+    assert told[None] == 4
+    assert told["GET /"] == 2
+    assert "GET /rare" not in told
+
+
 def test_latencies_of_a_baseline_that_fails_more_are_no_measure() -> None:
     load = pairs([trial(300)] * 3, [trial(200, failures=100)] * 3)
     verdict = seen("mean < baseline + 10%", load)

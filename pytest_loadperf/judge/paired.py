@@ -198,7 +198,9 @@ def _pairs(metric: Metric, load: LoadRecord, worse: float) -> Pairs:
 
     both = [(of(candidate), of(baseline)) for candidate, baseline in zip(load.trials, load.against, strict=False)]
     values = [(metric.value(candidate), metric.value(baseline)) for candidate, baseline in both]
-    return Pairs(values, scale, worse=worse, own_error=_own_error(metric, scale, both))
+    # An endpoint may be asked for in some trials only.
+    known = [halves for halves, numbers in zip(both, values, strict=True) if not any(map(math.isnan, numbers))]
+    return Pairs(values, scale, worse=worse, own_error=_own_error(metric, scale, known))
 
 
 def _own_error(metric: Metric, scale: Scale, both: Sequence[tuple[LoadRecord, LoadRecord]]) -> float:
