@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from projects import ANSWERING
 
+from pytest_loadperf.errors import HostRefused
 from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import End, Second
 from pytest_loadperf.plan import Plan, Stage
@@ -52,6 +53,11 @@ USERS = """
         network_timeout = 0.5
         max_retries = 2
 
+    class Deep(Asking, FastHttpUser):
+        def on_start(self):
+            begin(self)
+            self.client.base_url += "/anything"
+
     class Elsewhere(Asking, HttpUser):
         def on_start(self):
             begin(self)
@@ -63,7 +69,7 @@ class Replica:
     """One of several servers that answer alike."""
 
     def __init__(self, log: Path) -> None:
-        self._log = log
+        self.log = log
         self._read = 0
         command = [sys.executable, str(ANSWERING), "--log", str(log)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -72,7 +78,7 @@ class Replica:
 
     def asked(self) -> Counter[str]:
         """How often each user has asked since this was looked at last."""
-        text = self._log.read_text()[self._read :]
+        text = self.log.read_text()[self._read :]
         self._read += len(text)
         return Counter(re.findall(r"\?(\w+-\d+)", text))
 
@@ -150,13 +156,25 @@ def test_one_that_waits_at_a_replica_that_is_taken_away_tries_again_at_another(p
 
 def test_those_that_chose_a_host_for_themselves_stay_there(plan: Plan, tmp_path: Path) -> None:
     with replicas(tmp_path, 2) as (first, second):
-        asked = of(plan, None, first.url, Stage("only", users=10, duration="2s"))
+        asked = of(plan, None, first.url, Stage("only", users=12, duration="2s"))
         with launched(asked) as generator:
             for message in generator.messages():
                 if isinstance(message, Second) and message.at_s < 1.5:
                     first.asked()
                     generator.move([second.url])
         assert isinstance(message, End)
-        assert kinds(second.asked()) == {"Plain": 2, "Fast": 2, "Lean": 2, "Patient": 2}
+        assert kinds(second.asked()) == {"Plain": 2, "Fast": 2, "Lean": 2, "Patient": 2, "Deep": 2}
         assert kinds(first.asked())["Elsewhere"] == 2
+        assert "/anything/anything?Deep" in second.log.read_text()
     assert message.failures == 0
+
+
+def test_none_goes_where_it_may_not(plan: Plan, server: str) -> None:
+    # 192.0.2.0/24 is reserved for documentation: nothing is there
+    with launched(of(plan, "Lean", server, Stage("only", users=1, duration="30s"))) as generator:
+        messages = generator.messages()
+        while not isinstance(next(messages), Second):
+            pass
+        generator.move(["http://192.0.2.77:81"])
+        with pytest.raises(HostRefused, match=r"192\.0\.2\.77 is not loaded"):
+            list(messages)
