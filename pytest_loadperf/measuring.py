@@ -95,6 +95,8 @@ class Measuring:
         blank = replace(record, name=f"{record.name} again", trials=())
         measuring = Measuring(self._spec, shorter, self._service, self._progress, self._pages, self._control)
         again = measuring.trials(blank)
+        if again.capacity is not None and again.capacity.limited:  # more may hold: that confirms nothing
+            return record
         return replace(
             record,
             again=tuple(map(_bare, again.trials)),

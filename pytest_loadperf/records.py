@@ -116,7 +116,7 @@ class Capacity:
 
         That is Kleinrock's power, throughput by latency: below the knee a service has time left, beyond requests wait.
         """
-        known = [step for step in self.steps if step.p50_ms > 0 and step.rps > 0]
+        known = [step for step in self.steps if step.status == "held" and step.p50_ms > 0]  # errors are fast
         return max(known, key=lambda step: step.rps / step.p50_ms, default=None)
 
 

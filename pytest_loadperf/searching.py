@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from pytest_loadperf.judge.capacity import came_to, highest, is_short, next_size
+from pytest_loadperf.judge.capacity import Try, came_to, highest, is_short, next_size
 from pytest_loadperf.measure.summary import cpu_percent_of, measured, stages_of
-from pytest_loadperf.model import Trial
 from pytest_loadperf.records import Capacity, LoadRecord, Step, StepStatus
 from pytest_loadperf.report.capacity import in_words
 from pytest_loadperf.search import Search
@@ -18,39 +16,57 @@ _LONGEST = 8  # times as long a step may become where its requests are too few t
 RunStep = Callable[[LoadRecord, int, float], LoadRecord]  # of this size, so many times as long: its only trial
 
 
+@dataclass(frozen=True)
+class _Tried:
+    step: Step
+    record: LoadRecord  # of this step alone
+
+    @property
+    def outcome(self) -> Try:
+        return self.step.size, self.step.status
+
+
 def searched(record: LoadRecord, search: Search, run: RunStep, say: Callable[[str], None]) -> LoadRecord:
     """The record with what was found, and the trials of the highest load that held (or of the lowest that broke)."""
-    tried: list[tuple[int, bool]] = []
-    steps: list[Step] = []
-    trials: defaultdict[tuple[int, bool], list[Trial]] = defaultdict(list)
-    most, limited = search.most, ""
-    while (size := next_size(tried, search.start, most)) is not None:
+    tried: list[_Tried] = []
+    while (size := next_size(_outcomes(tried), search.start, search.most)) is not None:
         made, status, why = _tell(record, search, size, run)
-        record = replace(record, faults=made.faults)
-        steps.append(_step(made, size, status, why))
-        say(f"loadperf: {record.name}: {in_words(steps[-1], search.by)}")
-        if status != "unclear":
-            tried.append((size, status == "held"))
-            trials[tried[-1]] += made.trials
-            continue
-        limited = why
-        held = highest(tried)
-        if not held or size <= held:
-            break
-        most = held
-    found = highest(tried)
-    if found and found == search.most and not limited:
-        limited = f"most={found} was reached"
-    own = trials[(found, True) if found else min(trials, default=(0, False))]
-    known = Capacity(search.by, search.until, found, tuple(steps), limited)
-    return replace(record, trials=tuple(own), aborted=None, capacity=known)
+        tried.append(_Tried(_step(made, size, status, why), made))
+        say(f"loadperf: {record.name}: {in_words(tried[-1].step, search.by)}")
+    found, unclear = highest(_outcomes(tried))
+    shown = found or min((each.step.size for each in tried if each.step.status == "broke"), default=0)
+    kept = [each.record for each in tried if each.outcome == (shown, "held" if found else "broke")]
+    return replace(
+        record,
+        trials=tuple(trial for each in kept for trial in each.trials),
+        faults=tuple(dict.fromkeys(fault for each in kept for fault in each.faults)),
+        aborted=None,
+        capacity=Capacity(
+            by=search.by,
+            until=search.until,
+            size=found,
+            steps=tuple(each.step for each in tried),
+            limited=_limit(tried, found, unclear, search),
+        ),
+    )
+
+
+def _outcomes(tried: Sequence[_Tried]) -> list[Try]:
+    return [each.outcome for each in tried]
+
+
+def _limit(tried: Sequence[_Tried], found: int, unclear: int | None, search: Search) -> str:
+    """Why more may hold than was found; empty where a higher load broke."""
+    if unclear is not None:
+        return next(each.step.why for each in tried if each.outcome == (unclear, "unclear"))
+    return f"most={found} was reached" if found and found == search.most else ""
 
 
 def _tell(record: LoadRecord, search: Search, size: int, run: RunStep) -> tuple[LoadRecord, StepStatus, str]:
     """A step, longer and longer until its requests are enough to tell."""
     longer = 1
     while True:
-        made = run(record, size, longer)
+        made = run(replace(record, faults=()), size, longer)
         status, why = came_to(made, search.demands)
         if longer >= _LONGEST or not is_short(made, status):
             return made, status, why

@@ -15,24 +15,23 @@ from projects import Project
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.history.store import open_store
-from pytest_loadperf.judge.baseline import Baseline
-from pytest_loadperf.judge.capacity import highest, next_size
+from pytest_loadperf.judge.baseline import Baseline, find
+from pytest_loadperf.judge.capacity import Try, came_to, highest, next_size
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.plan import Stage
-from pytest_loadperf.records import Capacity, LoadRecord, Step, Verdict
+from pytest_loadperf.records import Capacity, LoadRecord, Step, StepStatus, Verdict
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.search import Search
 
 
-def search(
-    holds: Callable[[int], bool], start: int = 1, most: int | None = None, tries: int = 60
-) -> list[tuple[int, bool]]:
-    """Every load that is tried, and whether it held."""
-    tried: list[tuple[int, bool]] = []
+def search(comes_to: Callable[[int], StepStatus | bool], start: int = 1, most: int | None = None) -> list[Try]:
+    """Every load that is tried, and what became of it."""
+    tried: list[Try] = []
     while (size := next_size(tried, start, most)) is not None:
-        tried.append((size, holds(size)))
-        assert len(tried) < tries
+        status = comes_to(size)
+        tried.append((size, status if isinstance(status, str) else "held" if status else "broke"))
+        assert len(tried) < 60
     return tried
 
 
@@ -40,17 +39,17 @@ class TestSteps:
     def test_double_then_halve_the_distance_then_look_again_at_both_ends(self) -> None:
         tried = search(lambda size: size <= 100, start=10)
         assert [size for size, _ in tried] == [10, 20, 40, 80, 160, 120, 100, 110, 105, 100, 105]
-        assert highest(tried) == 100
+        assert highest(tried) == (100, None)
 
     @pytest.mark.parametrize("start", [1, 7, 64, 5000])
     @pytest.mark.parametrize("most_that_holds", [1, 2, 3, 17, 99, 1_000, 123_456])
     def test_end_within_six_percent_below_the_highest(self, start: int, most_that_holds: int) -> None:
-        found = highest(search(lambda size: size <= most_that_holds, start))
+        found, _ = highest(search(lambda size: size <= most_that_holds, start))
         assert found <= most_that_holds <= max(found + 1, found * 1.06)
 
     def test_of_a_service_that_holds_nothing_end_at_one(self) -> None:
-        assert search(lambda _: False, start=8) == [(8, False), (4, False), (2, False), (1, False), (1, False)]
-        assert highest([(1, False)]) == 0
+        assert search(lambda _: False, start=8) == [(size, "broke") for size in (8, 4, 2, 1, 1)]
+        assert highest([(1, "broke")]) == (0, None)
 
     def test_end_at_the_most_that_was_asked_for(self) -> None:
         assert [size for size, _ in search(lambda _: True, start=10, most=50)] == [10, 20, 40, 50, 50]
@@ -59,13 +58,38 @@ class TestSteps:
         answers = {100: [True, False, True], 105: [False, True, False]}
         tried = search(lambda size: answers[size].pop(0) if size in answers else size <= 100, start=10)
         assert [size for size, _ in tried][-4:] == [100, 100, 105, 105]
-        assert highest(tried) == 100
+        assert highest(tried) == (100, None)
+
+    def test_of_which_nothing_can_be_told_end_the_search_above(self) -> None:
+        tried = search(lambda size: "unclear" if size >= 40 else True, start=10)
+        assert tried == [(10, "held"), (20, "held"), (40, "unclear"), (20, "held")]
+        assert highest(tried) == (20, 40)
+        assert search(lambda size: "unclear" if size >= 40 else True, start=100)[:3] == [
+            *((100, "unclear"), (50, "unclear"), (25, "held"))
+        ]
+        assert search(lambda _: "unclear", start=2) == [(2, "unclear"), (1, "unclear")]
+
+    def test_of_which_nothing_can_be_told_at_the_third_try_are_no_endless_loop(self) -> None:
+        answers: list[StepStatus] = ["held", "broke", "unclear"]
+        tried = search(lambda size: answers.pop(0) if size == 40 and answers else size < 40, start=20)
+        assert (40, "unclear") in tried
+        held, unclear = highest(tried)
+        assert held < 40
+        assert unclear == 40
+
+    def test_of_which_nothing_can_be_told_do_not_matter_where_one_broke_below(self) -> None:
+        answers = {20: [True, False, False]}
+        tried = search(
+            lambda size: answers[size].pop(0) if answers.get(size) else "unclear" if size >= 40 else size < 18, start=20
+        )
+        held, unclear = highest(tried)
+        assert (held, unclear) == (17, None)
 
     def test_that_are_wrong_once_in_ten_hardly_move_what_is_found(self) -> None:
         chance = random.Random(7)
         found = []
         for _ in range(200):
-            found.append(highest(search(lambda size: (size <= 100) != (chance.random() < 0.1), start=10)))
+            found.append(highest(search(lambda size: (size <= 100) != (chance.random() < 0.1), start=10))[0])
         assert sum(85 <= size <= 115 for size in found) >= 150
 
 
@@ -118,6 +142,33 @@ def found(size: int, limited: str = "", steps: tuple[Step, ...] = ()) -> LoadRec
     return replace(records.load("most", held), capacity=Capacity("users", "p95 < 500ms", size, steps, limited))
 
 
+def step(failing: float = 0.0, **changed: Any) -> LoadRecord:
+    """A step of ten users whose requests may fail."""
+    return replace(
+        records.load("most", records.trial([Stage("10 users", users=10, duration="10s")], failing=failing)), **changed
+    )
+
+
+class TestOutcomes:
+    @pytest.mark.parametrize(
+        ("until", "load", "outcome"),
+        [
+            ("p95 < 10s", step(), ("held", "")),
+            ("p95 < 1ms", step(), ("broke", "p95 < 1ms: ")),
+            ("p95 < 10s", step(failing=0.5), ("broke", "% failed")),
+            ("p95 < 10s and failure_rate < 90%", step(failing=0.5), ("held", "")),
+            ("p95 < 10s", step(faults=("user code raised KeyError",)), ("broke", "user code raised KeyError")),
+            ("p95 < 10s", step(aborted="stopped after 3 s"), ("broke", "stopped after 3 s")),
+            ("p95[checkout] < 10s", step(), ("unclear", "no request to 'checkout'; endpoints: ")),
+        ],
+    )
+    def test_tell_what_broke(self, until: str, load: LoadRecord, outcome: tuple[str, str]) -> None:
+        status, why = came_to(load, Search.ask(until, "users", 1, None, "10s").demands)
+        assert status == outcome[0]
+        assert outcome[1] in why
+        assert bool(why) == (status != "held")
+
+
 def judged(text: str, load: LoadRecord) -> Verdict:
     return judge(parse(text), load, Baseline(), "test_most")
 
@@ -132,8 +183,9 @@ class TestThresholds:
         assert [str(each) for each in advised(load)] == ["capacity.rps > baseline - 10%"]
 
     def test_of_nothing_that_held_are_broken(self) -> None:
-        verdict = judged("capacity.rps > 10/s", found(0))
-        assert (verdict.status, verdict.observed) == ("broken", "0/s")
+        for text in ("capacity.rps > 10/s", "capacity.rps > baseline - 10%"):
+            verdict = judged(text, found(0))
+            assert (verdict.status, verdict.observed, verdict.reason) == ("broken", "0/s", "no load held")
 
     def test_that_a_limited_search_does_not_reach_are_left_open(self) -> None:
         load = found(20, "most=20 was reached")
@@ -150,12 +202,22 @@ class TestThresholds:
                 "capacity.rate > 1/s",
                 "the search was by users; it knows capacity.users and capacity.rps, not capacity.rate",
             ),
-            (found(0, "not identifiable"), "capacity.rps > 1/s", "not identifiable"),
         ],
     )
     def test_that_nothing_was_found_for_say_so(self, load: LoadRecord, text: str, reason: str) -> None:
         verdict = judged(text, load)
         assert (verdict.status, verdict.observed, verdict.reason) == ("broken", "no data", reason)
+
+    def test_are_left_open_where_nothing_could_be_told(self) -> None:
+        load = replace(found(0, "the generator was the bottleneck"), trials=())
+        verdict = judged("capacity.rps > 1/s", load)
+        assert (verdict.status, verdict.reason) == ("inconclusive", "the generator was the bottleneck")
+
+    def test_are_not_on_what_may_be_more_than_was_found(self) -> None:
+        runs = [records.run(number, [found(20, "most=20 was reached")]) for number in range(6)]
+        assert not find(runs, found(20), runs[0].commit).loads
+        runs = [records.run(number, [found(20)]) for number in range(6)]
+        assert len(find(runs, found(20), runs[0].commit).loads) == 6
 
     @pytest.mark.parametrize(
         ("text", "fault"),

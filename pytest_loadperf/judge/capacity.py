@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pytest_loadperf.judge.doubts import doubts, is_unreached
+from pytest_loadperf.judge.regression import FAILS_MORE
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.judge.verdicts import judge
-from pytest_loadperf.measure.summary import stages_of
+from pytest_loadperf.measure.summary import measured, stages_of
+from pytest_loadperf.quantity import show_rate_percent
 from pytest_loadperf.records import LoadRecord, StepStatus
 
 _NEAR = 1.06  # a load that holds and one that breaks are near enough
 _TRIES = 2  # of both of them
+_OF_FAILURES = ("failures", "failure_rate")
+
+Try = tuple[int, StepStatus]  # a load, and what became of it
 
 
-def next_size(tried: Sequence[tuple[int, bool]], start: int, most: int | None) -> int | None:
-    """The load to try next, by those that were tried and whether they held; None where the highest is known.
+def next_size(tried: Sequence[Try], start: int, most: int | None) -> int | None:
+    """The load to try next, by those that were tried; None where the highest that holds is known.
 
     Doubled until one breaks (or halved until one holds), then halfway between the two, at last both once more. Where
-    two tries of a load disagree, a third decides: one bad moment of the machine is no limit of the service.
+    two tries of a load disagree, a third decides: one bad moment of the machine is no limit of the service. Beyond a
+    load of which nothing can be told there is nothing to look for.
     """
-    balance, tries = _counted(tried)
-    if open_ := [size for size, held in balance.items() if held == 0]:
-        return min(open_)
-    held, broke = _bounds(balance)
-    if held and most is not None and held >= most:
-        return held if tries[held] < _TRIES else None
+    known = _Known.of(tried)
+    if known.open_:
+        return min(known.open_)
+    if known.is_limited or (known.held and most is not None and known.held >= most):
+        if not known.held and known.unclear and known.unclear > 1:
+            return known.unclear // 2
+        return known.held if known.held and known.tries[known.held] < _TRIES else None
+    held, broke = known.held, known.broke
     if broke is None:
         doubled = held * 2 or start
         return doubled if most is None else min(doubled, most)
@@ -34,42 +44,72 @@ def next_size(tried: Sequence[tuple[int, bool]], start: int, most: int | None) -
         return broke // 2
     if broke - held > 1 and broke > held * _NEAR:
         return (held + broke) // 2
-    return next((size for size in (held, broke) if size and tries[size] < _TRIES), None)
+    return next((size for size in (held, broke) if size and known.tries[size] < _TRIES), None)
 
 
-def highest(tried: Sequence[tuple[int, bool]]) -> int:
-    """The highest load that held, below all that broke; 0 where none did."""
-    return _bounds(_counted(tried)[0])[0]
+def highest(tried: Sequence[Try]) -> tuple[int, int | None]:
+    """The highest load that held, below all that broke, 0 where none did; and the one that nothing could be told of.
+
+    The latter is None where a load broke below it.
+    """
+    known = _Known.of(tried)
+    return known.held, known.unclear if known.is_limited else None
 
 
-def _counted(tried: Sequence[tuple[int, bool]]) -> tuple[Counter[int], Counter[int]]:
-    """Of each load, how many more tries held than broke, and how many there were."""
-    balance: Counter[int] = Counter()
-    for size, held in tried:
-        balance[size] += 1 if held else -1
-    return balance, Counter(size for size, _ in tried)
+@dataclass(frozen=True)
+class _Known:
+    tries: Counter[int]
+    open_: list[int]  # tried as often with one end as with the other
+    held: int
+    broke: int | None
+    unclear: int | None  # the lowest
 
+    @classmethod
+    def of(cls, tried: Sequence[Try]) -> _Known:
+        unclear = min((size for size, status in tried if status == "unclear"), default=None)
+        balance: Counter[int] = Counter()
+        for size, status in tried:
+            if status != "unclear" and (unclear is None or size < unclear):
+                balance[size] += 1 if status == "held" else -1
+        broke = min((size for size, held in balance.items() if held < 0), default=None)
+        held = [size for size, held in balance.items() if held > 0 and (broke is None or size < broke)]
+        open_ = [size for size, held in balance.items() if held == 0]
+        return cls(Counter(size for size, _ in tried), open_, max(held, default=0), broke, unclear)
 
-def _bounds(balance: Counter[int]) -> tuple[int, int | None]:
-    broke = min((size for size, held in balance.items() if held < 0), default=None)
-    return max((size for size, held in balance.items() if held > 0 and (not broke or size < broke)), default=0), broke
+    @property
+    def is_limited(self) -> bool:
+        return self.unclear is not None and self.broke is None
 
 
 def came_to(load: LoadRecord, demands: Sequence[Threshold]) -> tuple[StepStatus, str]:
-    """Whether all demands on a step hold, and the first that does not, or why it can't be told."""
-    if load.aborted:
-        return "broke", load.aborted
-    (stage,) = stages_of(load)
-    if stage.arrivals is not None and is_unreached(stage.arrivals):
-        return "broke", f"the rate was not reached: {stage.arrivals.started} of {stage.arrivals.due} arrivals began"
+    """Whether all demands on a step hold, and the first that does not, or why it can't be told.
+
+    Where none is about failures, as few may fail as leave a latency what it is: errors are fast, but no answers.
+    """
+    if why := next(filter(None, (load.aborted, *load.faults)), None):
+        return "broke", why
+    if why := next((doubt.text for doubt in doubts(load) if doubt.blames_generator), None):
+        return "unclear", why
+    for stage in stages_of(load):
+        if stage.arrivals is not None and is_unreached(stage.arrivals):
+            return "broke", f"the rate was not reached: {stage.arrivals.started} of {stage.arrivals.due} arrivals began"
+    if why := next((demand.metric.why_missing(load) for demand in demands if _is_missing(demand, load)), None):
+        return "unclear", why
     judged = [judge(demand, load, None, "") for demand in demands]
     for verdict in judged:
         if verdict.status == "broken":
             return "broke", f"{verdict.threshold}: {verdict.observed}"
+    failed = measured(load).failure_rate
+    if failed >= FAILS_MORE and not any(demand.metric.name in _OF_FAILURES for demand in demands):
+        return "broke", f"{show_rate_percent(failed)} failed"
     reasons = [verdict.reason for verdict in judged if verdict.status != "ok"]
     if reasons:
         return "unclear", next((doubt.text for doubt in doubts(load)), reasons[0])
     return "held", ""
+
+
+def _is_missing(demand: Threshold, load: LoadRecord) -> bool:
+    return math.isnan(demand.metric.value(load))
 
 
 def is_short(load: LoadRecord, status: StepStatus) -> bool:

@@ -149,12 +149,12 @@ class Metric:
         return self._what_is_missing(load) + stopped
 
     def _what_is_missing(self, load: LoadRecord) -> str:
+        if self.of_capacity:
+            return _no_capacity(load, self.name)
         if not stages_of(load, self.stage):
             return _no_stage(load, self.stage)
         if self.of_service:
             return f"the service's {self.name.removeprefix('service.')} was not sampled"
-        if self.of_capacity:
-            return _no_capacity(load, self.name)
         where = "" if self.stage is None else f" in stage {self.stage!r}"
         whole = summary_of(load, self.stage)
         if self.endpoint is None or whole is None or not whole.requests:

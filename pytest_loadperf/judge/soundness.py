@@ -55,7 +55,8 @@ def verdicts_on(run: RunRecord, load: LoadRecord) -> Iterator[Verdict]:
 
 
 def _ran_as_asked(load: LoadRecord) -> bool:
-    return load.aborted is None and not load.faults and not doubts(load)
+    may_be_more = load.capacity is not None and load.capacity.limited
+    return load.aborted is None and not load.faults and not may_be_more and not doubts(load)
 
 
 def _is_accepted(found: Earlier, acceptances: Sequence[Acceptance]) -> bool:

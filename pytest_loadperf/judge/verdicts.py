@@ -43,7 +43,10 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
     )
     observed = metric.value(load)
     if math.isnan(observed):
-        return replace(verdict, reason=metric.why_missing(load))
+        limited = metric.of_capacity and load.capacity is not None and load.capacity.limited
+        return replace(verdict, status="inconclusive" if limited else "broken", reason=metric.why_missing(load))
+    if metric.of_capacity and observed == 0:  # which is no multiple of any baseline
+        return replace(verdict, observed=metric.kind.show(0.0, 3), reason="no load held")
     if isinstance(limit, FromBaseline):
         if metric.percent is not None and (why := _too_few_to_tell(load, metric, metric.percent)):
             return replace(verdict, status="inconclusive", observed=metric.kind.show(observed, 3), reason=why)
