@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +19,9 @@ _EVERY_S = 5.0  # the engine remembers 256 events, every step of a health check 
 _OVERLAP_S = 1.0  # an event may be known a moment after its own time
 _KEPT = 1000
 _MOST = 100  # of one load
+_REPEATED_NS = 10**9
+
+_Key = tuple[int, str, str]  # time in ns, container and action
 
 
 class EventLog:
@@ -28,7 +31,7 @@ class EventLog:
         self._api = api
         self._filters = json.dumps({"type": ["container"], "label": [label], "event": _ACTIONS})
         self._asked_at = time.time()
-        self._known: dict[tuple[int, str, str], dict[str, Any]] = {}  # by time in ns, container and action
+        self._known: dict[_Key, dict[str, Any]] = {}
 
     def look(self) -> None:
         """Ask, unless that was done a moment ago."""
@@ -48,7 +51,8 @@ class EventLog:
         """
         self._ask()
         inside = sorted(key for key in self._known if since <= key[0] / 1e9 <= until and key[1:] not in meant)
-        return [_event(self._known[key], key[0] / 1e9 - since, called) for key in inside[:_MOST]]
+        told = [*_told_once(inside)][:_MOST]
+        return [_event(self._known[key], key[0] / 1e9 - since, called) for key in told]
 
     def _ask(self) -> None:
         now = time.time()
@@ -67,6 +71,15 @@ class EventLog:
             answer = self._api.get(url, params=asked, timeout=self._api.timeout)
             answer.raise_for_status()
             yield from (json.loads(line) for line in answer.content.split(b"\n") if line)
+
+
+def _told_once(keys: Iterable[_Key]) -> Iterator[_Key]:
+    """Without what the engine repeats within a second, as it does for each process that a lack of memory ended."""
+    last: dict[tuple[str, str], int] = {}
+    for at_ns, container, action in keys:
+        if at_ns - last.get((container, action), 0) > _REPEATED_NS:
+            yield at_ns, container, action
+        last[container, action] = at_ns
 
 
 def _event(event: dict[str, Any], at_s: float, called: Callable[[dict[str, Any]], str]) -> ServiceEvent:
