@@ -153,7 +153,7 @@ class Measuring:
         search = self._spec.search
         assert search is not None  # it asks for this step
         plan = replace(self._plan, stages=search.stages(size, longer, self._plan.scale))
-        return self._candidate(replace(record, trials=(), aborted=None), f"{record.name}", plan)
+        return self._candidate(replace(record, trials=(), aborted=None), record.name, plan)
 
     def _candidate(self, record: LoadRecord, title: str, plan: Plan) -> LoadRecord:
         plan = replace(plan, urls=self._service.urls)

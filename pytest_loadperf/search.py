@@ -37,7 +37,7 @@ class Search:
         demands: list[Threshold] = []
         step_s = 0.0
         try:
-            demands = [*_demands(until)]
+            demands = [*demands_of(until)]
             step_s = duration_s(step, "step")
         except UsageFault as fault:
             faults.append(str(fault))
@@ -73,7 +73,8 @@ def _faults(by: Any, start: Any, most: Any) -> Iterator[str]:
         yield f"most is {most}, less than start, which is {start}"
 
 
-def _demands(until: Any) -> Iterator[Threshold]:
+def demands_of(until: Any) -> Iterator[Threshold]:
+    """What has to hold, one by one; UsageFault for what no step can show."""
     example = "such as 'p95 < 500ms and failure_rate < 1%'"
     if not isinstance(until, str):
         raise UsageFault(f"until is {until!r}; expected a text {example}")

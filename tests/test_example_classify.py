@@ -17,14 +17,10 @@ import requests
 import topics
 from asgi import served
 from classify import LONGEST_TEXT, create_app
-from docker.models.containers import Container
-from docker_engine import the_engine
+from example_images import healthy
 from sklearn.pipeline import Pipeline
 
-from pytest_loadperf.service.engine import Engine
-
 FOLDER = Path(__file__).parents[1] / "example_service" / "classify"
-IMAGE = "loadperf-tests/classify"
 TOPICS = {"business", "health", "science", "sport", "travel"}
 
 
@@ -185,29 +181,8 @@ def test_as_a_process_it_trains_itself_and_answers(port: int) -> None:
     connection.close()
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    yield from the_engine()
-
-
-@pytest.fixture
-def container(engine: Engine) -> Iterator[Container]:
-    engine.client.images.build(path=str(FOLDER), tag=IMAGE, rm=True)
-    container = engine.client.containers.create(IMAGE, healthcheck={"interval": 10**9})
-    try:
-        container.start()
-        yield container
-    finally:
-        container.remove(force=True)
-        engine.client.images.remove(IMAGE)
-
-
 @pytest.mark.docker
-def test_the_image_finds_itself_healthy_and_runs_without_rights(container: Container) -> None:
-    deadline = time.monotonic() + 30
-    while container.health != "healthy":
-        assert time.monotonic() < deadline, container.logs().decode()
-        time.sleep(0.2)
-        container.reload()
-    assert container.exec_run("id -un").output == b"classify\n"
-    assert b"ERROR" not in container.logs()
+def test_the_image_finds_itself_healthy_and_runs_without_rights() -> None:
+    with healthy(FOLDER) as container:
+        assert container.exec_run("id -un").output == b"classify\n"
+        assert b"ERROR" not in container.logs()

@@ -19,15 +19,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from docker.models.containers import Container
-from docker_engine import the_engine
 from elsewhere import free_port
+from example_images import healthy
 from fanout import create_app
 
-from pytest_loadperf.service.engine import Engine
-
 FOLDER = Path(__file__).parents[1] / "example_service" / "fanout"
-IMAGE = "loadperf-tests/fanout"
 
 
 def wait_until_answered(port: int, path: str = "/health") -> None:
@@ -279,31 +275,8 @@ def test_a_load_that_gets_errors_alone_is_red_and_says_what_they_were(
         assert re.search(rf"^{line}", done.stdout, re.MULTILINE), done.stdout
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    yield from the_engine()
-
-
-@pytest.fixture
-def container(engine: Engine) -> Iterator[Container]:
-    engine.client.images.build(path=str(FOLDER), tag=IMAGE, rm=True)
-    container = engine.client.containers.create(
-        IMAGE, environment={"UPSTREAMS": "http://127.0.0.1:9"}, healthcheck={"interval": 10**9}
-    )
-    try:
-        container.start()
-        yield container
-    finally:
-        container.remove(force=True)
-        engine.client.images.remove(IMAGE)
-
-
 @pytest.mark.docker
-def test_the_image_finds_itself_healthy_and_runs_without_rights(container: Container) -> None:
-    deadline = time.monotonic() + 30
-    while container.health != "healthy":
-        assert time.monotonic() < deadline, container.logs().decode()
-        time.sleep(0.2)
-        container.reload()
-    assert container.exec_run("id -un").output == b"fanout\n"
-    assert b"ERROR" not in container.logs()
+def test_the_image_finds_itself_healthy_and_runs_without_rights() -> None:
+    with healthy(FOLDER, {"UPSTREAMS": "http://127.0.0.1:9"}) as container:
+        assert container.exec_run("id -un").output == b"fanout\n"
+        assert b"ERROR" not in container.logs()

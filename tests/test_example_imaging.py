@@ -23,17 +23,13 @@ import requests
 from aiohttp.test_utils import TestClient as AiohttpClient
 from aiohttp.test_utils import TestServer as AiohttpServer
 from asgi import served
-from docker.models.containers import Container
-from docker_engine import the_engine
+from example_images import healthy
 from imaging import LARGEST_BODY, NO_PICTURE, Refused, fetched
 from picture_server import PICTURE, address, serving
 from PIL import Image
 from urllib3 import encode_multipart_formdata
 
-from pytest_loadperf.service.engine import Engine
-
 FOLDER = Path(__file__).parents[1] / "example_service" / "imaging"
-IMAGE = "loadperf-tests/imaging"
 JSON = "application/json"
 
 
@@ -257,29 +253,8 @@ def test_without_hosts_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> No
             fetched(url)
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    yield from the_engine()
-
-
-@pytest.fixture
-def container(engine: Engine) -> Iterator[Container]:
-    engine.client.images.build(path=str(FOLDER), tag=IMAGE, rm=True)
-    container = engine.client.containers.create(IMAGE, healthcheck={"interval": 10**9})
-    try:
-        container.start()
-        yield container
-    finally:
-        container.remove(force=True)
-        engine.client.images.remove(IMAGE)
-
-
 @pytest.mark.docker
-def test_the_image_finds_itself_healthy_and_runs_without_rights(container: Container) -> None:
-    deadline = time.monotonic() + 30
-    while container.health != "healthy":
-        assert time.monotonic() < deadline, container.logs().decode()
-        time.sleep(0.2)
-        container.reload()
-    assert container.exec_run("id -un").output == b"imaging\n"
-    assert b"[ERROR]" not in container.logs()
+def test_the_image_finds_itself_healthy_and_runs_without_rights() -> None:
+    with healthy(FOLDER) as container:
+        assert container.exec_run("id -un").output == b"imaging\n"
+        assert b"[ERROR]" not in container.logs()

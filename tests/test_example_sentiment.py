@@ -14,17 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker.models.containers import Container
-from docker_engine import the_engine
+from example_images import healthy
 from flask.testing import FlaskClient
 from sentiment import LARGEST_BODY, LONGEST_TEXT, create_app
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from werkzeug.test import TestResponse
 
-from pytest_loadperf.service.engine import Engine
-
 FOLDER = Path(__file__).parents[1] / "example_service" / "sentiment"
-IMAGE = "loadperf-tests/sentiment"
 CREDENTIALS = ("api", "a-secret-key")
 
 
@@ -234,31 +230,8 @@ def test_gunicorn_keeps_a_connection_open_between_requests(port: int) -> None:
     connection.close()
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    yield from the_engine()
-
-
-@pytest.fixture
-def container(engine: Engine) -> Iterator[Container]:
-    engine.client.images.build(path=str(FOLDER), tag=IMAGE, rm=True)
-    container = engine.client.containers.create(
-        IMAGE, environment={"API_KEY": CREDENTIALS[1]}, healthcheck={"interval": 10**9}
-    )
-    try:
-        container.start()
-        yield container
-    finally:
-        container.remove(force=True)
-        engine.client.images.remove(IMAGE)
-
-
 @pytest.mark.docker
-def test_the_image_finds_itself_healthy_and_runs_without_rights(container: Container) -> None:
-    deadline = time.monotonic() + 30
-    while container.health != "healthy":
-        assert time.monotonic() < deadline, container.logs().decode()
-        time.sleep(0.2)
-        container.reload()
-    assert container.exec_run("id -un").output == b"sentiment\n"
-    assert b"[ERROR]" not in container.logs()
+def test_the_image_finds_itself_healthy_and_runs_without_rights() -> None:
+    with healthy(FOLDER, {"API_KEY": CREDENTIALS[1]}) as container:
+        assert container.exec_run("id -un").output == b"sentiment\n"
+        assert b"[ERROR]" not in container.logs()

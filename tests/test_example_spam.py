@@ -6,23 +6,18 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 from bayes import NaiveBayes
-from docker.models.containers import Container
-from docker_engine import the_engine
+from example_images import healthy
 from fastapi import FastAPI
 from messages import messages
 from spam import EXAMPLES, LARGEST_BODY, LONGEST_MESSAGE, create_app
 
-from pytest_loadperf.service.engine import Engine
-
 FOLDER = Path(__file__).parents[1] / "example_service" / "spam"
-IMAGE = "loadperf-tests/spam"
 TOKEN = "a-secret-token"
 JSON = {"Content-Type": "application/json"}
 
@@ -173,31 +168,8 @@ def test_without_a_token_it_does_not_start_and_says_why() -> None:
     assert done.stderr.startswith("spam: API_TOKEN is not set; give the token that clients must send")
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    yield from the_engine()
-
-
-@pytest.fixture
-def container(engine: Engine) -> Iterator[Container]:
-    engine.client.images.build(path=str(FOLDER), tag=IMAGE, rm=True)
-    container = engine.client.containers.create(
-        IMAGE, environment={"API_TOKEN": TOKEN}, healthcheck={"interval": 10**9}
-    )
-    try:
-        container.start()
-        yield container
-    finally:
-        container.remove(force=True)
-        engine.client.images.remove(IMAGE)
-
-
 @pytest.mark.docker
-def test_the_image_finds_itself_healthy_and_runs_without_rights(container: Container) -> None:
-    deadline = time.monotonic() + 30
-    while container.health != "healthy":
-        assert time.monotonic() < deadline, container.logs().decode()
-        time.sleep(0.2)
-        container.reload()
-    assert container.exec_run("id -un").output == b"spam\n"
-    assert b"ERROR" not in container.logs()
+def test_the_image_finds_itself_healthy_and_runs_without_rights() -> None:
+    with healthy(FOLDER, {"API_TOKEN": TOKEN}) as container:
+        assert container.exec_run("id -un").output == b"spam\n"
+        assert b"ERROR" not in container.logs()

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.limits import Quantity
-from pytest_loadperf.judge.thresholds import Threshold, parse
+from pytest_loadperf.judge.metrics import Metric
+from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.quantity import show_ms, show_per_second, show_percent, show_rate_percent
 from pytest_loadperf.records import By, Capacity, Step, size_in_words
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.figures import Figure
 from pytest_loadperf.report.layers import Dot, Dots, Line, Rule
 from pytest_loadperf.report.scale import linear
+from pytest_loadperf.search import demands_of
 
 _VERBS = {"held": "held", "broke": "broke", "unclear": "told nothing"}
 
@@ -61,7 +63,7 @@ class Found:
         steps = [step for step in self.steps if step.requests]
         if len(steps) < 2:
             return []
-        limits = [Rule(demand.text, _ms(demand)) for demand in self._demands() if demand.metric.name == "p95"]
+        limits = [Rule(demand.text, _ms(demand)) for demand in self._demands() if demand.metric == Metric("p95")]
         lines = [
             Line("p95", [(step.rps, step.p95_ms) for step in steps], "blue", width=2.25),
             Line("p50", [(step.rps, step.p50_ms) for step in steps], "green", "7 4"),
@@ -109,12 +111,11 @@ class Found:
             size=4.0,
         )
 
-    def _demands(self) -> Iterator[Threshold]:
-        for text in self.capacity.until.split(" and "):
-            try:
-                yield parse(text.strip())
-            except UsageFault:  # of another version
-                continue
+    def _demands(self) -> list[Threshold]:
+        try:
+            return [*demands_of(self.capacity.until)]
+        except UsageFault:  # written for another version
+            return []
 
 
 def _ms(demand: Threshold) -> float:
