@@ -67,7 +67,7 @@ def _tell(record: LoadRecord, search: Search, size: int, run: RunStep) -> tuple[
     longer = 1
     while True:
         made = run(replace(record, faults=()), size, longer)
-        status, why = came_to(made, search.demands)
+        status, why = came_to(made, search.demands, at_last=longer >= _LONGEST)
         if longer >= _LONGEST or not is_short(made, status):
             return made, status, why
         longer *= 2

@@ -19,6 +19,8 @@ from pytest_loadperf.judge.baseline import Baseline, find
 from pytest_loadperf.judge.capacity import Try, came_to, highest, next_size
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import advised, judge
+from pytest_loadperf.measure.summary import summarise, with_effects
+from pytest_loadperf.model import GeneratorRecord, StageRecord, Trial
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import Capacity, LoadRecord, Step, StepStatus, Verdict
 from pytest_loadperf.result import LoadResult
@@ -163,10 +165,29 @@ class TestOutcomes:
         ],
     )
     def test_tell_what_broke(self, until: str, load: LoadRecord, outcome: tuple[str, str]) -> None:
-        status, why = came_to(load, Search.ask(until, "users", 1, None, "10s").demands)
+        status, why = came_to(load, Search.ask(until, "users", 1, None, "10s").demands, at_last=False)
         assert status == outcome[0]
         assert outcome[1] in why
         assert bool(why) == (status != "held")
+
+    def test_whose_slow_requests_came_together_hold_by_what_was_seen_when_no_longer_step_is_to_come(self) -> None:
+        demands = Search.ask("p95 < 100ms", "users", 1, None, "10s").demands
+        for requests, at_last in ((100, "held"), (5, "unclear")):
+            load = uneven(requests)
+            status, why = came_to(load, demands, at_last=False)
+            assert (status, why[:17]) == ("unclear", "not identifiable ")
+            assert came_to(load, demands, at_last=True)[0] == at_last
+
+
+def uneven(requests: int) -> LoadRecord:
+    """A step of 10 s, with so many requests in each, of which some are slow in the first one."""
+    stage = Stage("10 users", users=10, duration="10s")
+    mixed = [500.0] * (requests * 2 // 5) + [20.0] * (requests * 3 // 5)
+    windows = [
+        records.window(second, 0, "GET", "/", 10, [20.0] * requests if second else mixed) for second in range(10)
+    ]
+    summary = with_effects(summarise(windows, 10.0), windows, 0.0)
+    return records.load("most", Trial("", (StageRecord(stage, 0.0, summary),), GeneratorRecord(10 * requests)))
 
 
 def judged(text: str, load: LoadRecord) -> Verdict:

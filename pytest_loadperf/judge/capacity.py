@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_loadperf.judge.doubts import doubts, is_unreached
 from pytest_loadperf.judge.regression import FAILS_MORE
+from pytest_loadperf.judge.statistics import are_enough
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.judge.verdicts import judge
 from pytest_loadperf.measure.summary import measured, stages_of
 from pytest_loadperf.quantity import show_rate_percent
-from pytest_loadperf.records import LoadRecord, StepStatus
+from pytest_loadperf.records import LoadRecord, StepStatus, Verdict
 
 _NEAR = 1.06  # a load that holds and one that breaks are near enough
 _TRIES = 2  # of both of them
@@ -81,10 +82,12 @@ class _Known:
         return self.unclear is not None and self.broke is None
 
 
-def came_to(load: LoadRecord, demands: Sequence[Threshold]) -> tuple[StepStatus, str]:
+def came_to(load: LoadRecord, demands: Sequence[Threshold], *, at_last: bool) -> tuple[StepStatus, str]:
     """Whether all demands on a step hold, and the first that does not, or why it can't be told.
 
-    Where none is about failures, as few may fail as leave a latency what it is: errors are fast, but no answers.
+    Where none is about failures, as few may fail as leave a latency what it is: errors are fast, but no answers. At
+    last, when no longer step is to follow, what was seen has to do where there are requests enough, but the slow ones
+    came together: so it is near the limit, where each load is tried more than once.
     """
     if why := next(filter(None, (load.aborted, *load.faults)), None):
         return "broke", why
@@ -102,10 +105,27 @@ def came_to(load: LoadRecord, demands: Sequence[Threshold]) -> tuple[StepStatus,
     failed = measured(load).failure_rate
     if failed >= FAILS_MORE and not any(demand.metric.name in _OF_FAILURES for demand in demands):
         return "broke", f"{show_rate_percent(failed)} failed"
-    reasons = [verdict.reason for verdict in judged if verdict.status != "ok"]
-    if reasons:
-        return "unclear", next((doubt.text for doubt in doubts(load)), reasons[0])
+    unclear = {demand: verdict for demand, verdict in zip(demands, judged, strict=True) if verdict.status != "ok"}
+    if why := _open(unclear, load, at_last):
+        return "unclear", why
     return "held", ""
+
+
+def _open(unclear: Mapping[Threshold, Verdict], load: LoadRecord, at_last: bool) -> str:
+    """Why it can't be told whether these hold; empty where they do."""
+    if not unclear:
+        return ""
+    if why := next((doubt.text for doubt in doubts(load)), ""):
+        return why
+    if at_last and all(_has_requests(demand, load) for demand in unclear):
+        return ""
+    return next(iter(unclear.values())).reason
+
+
+def _has_requests(demand: Threshold, load: LoadRecord) -> bool:
+    """Whether they would be enough, if each were slow or fast by itself."""
+    metric = demand.metric
+    return metric.percent is None or are_enough(measured(load, None, metric.endpoint).requests, metric.percent)
 
 
 def _is_missing(demand: Threshold, load: LoadRecord) -> bool:
