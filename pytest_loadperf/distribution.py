@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_loadperf.folders import own_folder
 from pytest_loadperf.notice import Notice
 from pytest_loadperf.report.progress import Progress
 
@@ -74,16 +74,13 @@ class Controller:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self._own = ExitStack()
         self._over = threading.Event()
         self._teller = threading.Thread(target=self._tell, daemon=True)
 
     @cached_property
-    def _folder(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="pytest-loadperf-"))
-
-    @property
     def _room(self) -> Path:
-        return self._folder / "run"
+        return self._own.enter_context(own_folder("xdist", self._progress.say)) / "run"
 
     @property
     def _told(self) -> Path:
@@ -125,4 +122,4 @@ class Controller:
 
     def pytest_unconfigure(self) -> None:
         """Nothing of it is left."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._own.close()

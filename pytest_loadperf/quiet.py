@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pytest_loadperf.folders import home
 
 
 class Quiet:
@@ -64,6 +65,4 @@ def _release(descriptor: int) -> None:
 
 def host_lock() -> Quiet:
     """The lock of this user's loads on this machine, whichever pytest run they belong to."""
-    folder = Path(tempfile.gettempdir()) / f"pytest-loadperf-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return Quiet(folder / "load")
+    return Quiet(home() / "load")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pytest_loadperf.distribution import ROOM, TOLD, Controller, Worker, ungroup
 from pytest_loadperf.errors import HistoryError, LoadperfError
 from pytest_loadperf.history import environment
 from pytest_loadperf.history.memory import Memory
+from pytest_loadperf.interrupts import ending_in_order
 from pytest_loadperf.judging import FAULTS, Judging
 from pytest_loadperf.loading import Loading
 from pytest_loadperf.quiet import Quiet
@@ -33,15 +35,15 @@ _EACH = (
 
 def register(config: pytest.Config, settings: LoadperfConfig) -> None:
     """Register the plugins of this process: a plain run has both, xdist's controller and workers one each."""
-    memory = Memory(settings)
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+    room = Path(worker_input[ROOM]) if worker_input is not None else None
+    memory, progress = Memory(settings), Progress(config, room.with_suffix(TOLD) if room else None)
+    _end_in_order(config, progress)
     distributed = worker_input is None and _distributed(config)
     if distributed and config.getoption("dist") == "each":
         raise pytest.UsageError(_EACH)
     manager = config.pluginmanager
     if not distributed:
-        room = Path(worker_input[ROOM]) if worker_input is not None else None
-        progress = Progress(config, room.with_suffix(TOLD) if room else None)
         loading = Loading(settings, memory, progress, Quiet(room) if room else None)
         manager.register(loading, "loadperf-loading")
         manager.register(Judging(config, settings, memory, loading), "loadperf-judging")
@@ -50,7 +52,13 @@ def register(config: pytest.Config, settings: LoadperfConfig) -> None:
     else:
         manager.register(Session(config, settings, memory), "loadperf-session")
     if distributed:
-        manager.register(Controller(Progress(config)), "loadperf-controller")
+        manager.register(Controller(progress), "loadperf-controller")
+
+
+def _end_in_order(config: pytest.Config, progress: Progress) -> None:
+    interrupts = ExitStack()
+    interrupts.enter_context(ending_in_order(progress.say))
+    config.add_cleanup(interrupts.close)
 
 
 def _distributed(config: pytest.Config) -> bool:

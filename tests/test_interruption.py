@@ -11,9 +11,21 @@ from pathlib import Path
 
 import psutil
 import pytest
-from projects import Project, generators, hear_ctrl_c, python
+from projects import ANSWERING, Project, generators, hear_ctrl_c, python
 
 LONG = 'long = load(Shopper, Stage("hold", users=2, duration="60s"))\ndef test_long(long): pass\n'
+
+
+RELUCTANT = f"""
+import sys
+from pytest_loadperf import process_service
+
+begin = "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(2), sys.exit())); "
+serve = [sys.executable, "-c", begin + "subprocess.run(sys.argv[1:]); time.sleep(5)"]
+loadperf_service = process_service(
+    [*serve, sys.executable, {str(ANSWERING)!r}, "--port", "{{port}}"], ready="/anything"
+)
+"""
 
 
 class Running:
@@ -70,6 +82,30 @@ def test_ctrl_c_ends_generator_and_service(running: Running) -> None:
     assert running.process.wait(timeout=10) == pytest.ExitCode.INTERRUPTED
     assert running.left(within_s=1) == []
     assert "KeyboardInterrupt" in running.output()
+
+
+def test_sigterm_is_as_ctrl_c(running: Running) -> None:  # CI cancels a job with it
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(timeout=10) == pytest.ExitCode.INTERRUPTED
+    assert running.left(within_s=1) == []
+    assert "KeyboardInterrupt: SIGTERM" in running.output()
+
+
+def test_a_second_ctrl_c_does_not_leave_what_the_first_was_removing(project: Project) -> None:
+    (project.path / "conftest.py").write_text(RELUCTANT)
+    running = Running(project)
+    try:
+        running.wait_for_load()
+        for _ in range(2):
+            running.process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        assert psutil.pid_exists(running.process.pid)
+        assert running.process.wait(timeout=10) == pytest.ExitCode.INTERRUPTED
+        assert running.left(within_s=0.5) == []
+        said = "loadperf: removing what this run has started; once more leaves it to the next run"
+        assert said in running.output().splitlines()
+    finally:
+        running.end()
 
 
 def test_nothing_lives_on_when_pytest_is_killed(running: Running) -> None:

@@ -65,7 +65,7 @@ OWNERS = {
     "markupsafe": {"report/html.py"},
     "scipy": {"judge/statistics.py"},
     "tqdm": {"report/progress.py"},
-    "psutil": {"service/", "history/environment.py", "generator/"},
+    "psutil": {"owner.py", "service/", "history/environment.py", "generator/"},
     "pytest": {
         *("plugin.py", "fixtures.py", "options.py", "settings.py", "session.py", "loading.py", "judging.py"),
         *("scheduling.py", "distribution.py", "report/progress.py"),

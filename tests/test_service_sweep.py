@@ -13,7 +13,7 @@ import pytest
 from docker_engine import the_engine
 from service_asking import owner_of, soon
 
-from pytest_loadperf.service import owner
+from pytest_loadperf import owner
 from pytest_loadperf.service.engine import Engine
 from pytest_loadperf.service.sweep import sweep
 

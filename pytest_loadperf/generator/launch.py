@@ -15,6 +15,7 @@ from typing import IO
 from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.protocol import Addresses, End, Failed, Message, Order, Reader, Stop, send
 from pytest_loadperf.generator.start import command, end, how_ended
+from pytest_loadperf.interrupts import deferred
 from pytest_loadperf.plan import Plan
 from pytest_loadperf.redact import redact, without_cut_secret
 
@@ -126,4 +127,5 @@ def launched(plan: Plan) -> Iterator[Generator]:
             yield generator
             sys.stderr.write(generator.last_words())  # where pytest shows it with a test that fails
         finally:
-            end(process)
+            with deferred():
+                end(process)

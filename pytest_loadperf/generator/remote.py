@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from pytest_loadperf.folders import own_folder
 from pytest_loadperf.generator.protocol import Join, send
 from pytest_loadperf.generator.start import REFUSED, command, end, how_ended
 
@@ -21,7 +21,7 @@ def serve(host: str, port: int, code: Path | None, say: Callable[[str], None]) -
     home = uuid4().hex  # host and process number would be the same in two containers of one network
     while True:
         say(f"waiting for a load at {host}:{port}")
-        status = _take_part(Join(host, port, code=str(code.resolve()) if code else "", home=home))
+        status = _take_part(Join(host, port, code=str(code.resolve()) if code else "", home=home), say)
         if status == REFUSED:
             return
         if status != 0:
@@ -29,13 +29,13 @@ def serve(host: str, port: int, code: Path | None, say: Callable[[str], None]) -
             time.sleep(_PAUSE_S)
 
 
-def _take_part(join: Join) -> int:
+def _take_part(join: Join, say: Callable[[str], None]) -> int:
     """One load, from the wait for its beginning; the exit status of the process."""
-    with tempfile.TemporaryDirectory(prefix="loadperf-worker-") as folder:
+    with own_folder("worker", say) as folder:
         process = subprocess.Popen(command(), stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
         try:
             assert process.stdin is not None
-            send(process.stdin.fileno(), replace(join, folder=folder))
+            send(process.stdin.fileno(), replace(join, folder=str(folder)))
             return process.wait()
         finally:
             end(process)

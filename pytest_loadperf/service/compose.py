@@ -8,7 +8,6 @@ import secrets
 import shlex
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,11 +15,13 @@ from contextlib import contextmanager
 from docker import DockerClient
 from docker.models.containers import Container
 
+from pytest_loadperf import owner
 from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.folders import own_folder
+from pytest_loadperf.interrupts import deferred
 from pytest_loadperf.notice import Notice
 from pytest_loadperf.records import ServiceRecord
 from pytest_loadperf.redact import redact
-from pytest_loadperf.service import owner
 from pytest_loadperf.service.container import ContainerService, hint_for
 from pytest_loadperf.service.engine import Engine, in_words
 from pytest_loadperf.service.image import digest, stable_tag, tidied
@@ -75,10 +76,10 @@ class Project:
         say(f"loadperf: starting {self._spec.name}")
         services: dict[str, dict[str, object]] = {name: {"labels": labels} for name in self._services}
         services[self._spec.service]["ports"] = [f"127.0.0.1::{self._spec.port}"]  # a free one of this machine's own
-        with tempfile.NamedTemporaryFile("w", prefix="loadperf-", suffix=".json") as override:
-            json.dump({"services": services}, override)  # JSON is YAML
-            override.flush()
-            words = ["-f", override.name, "up", "-d", "--build", self._spec.service]
+        with own_folder("compose", say) as folder:
+            override = folder / "override.json"
+            override.write_text(json.dumps({"services": services}))  # JSON is YAML
+            words = ["-f", str(override), "up", "-d", "--build", self._spec.service]
             self._run(words, f"starting {self._spec.name}", say)
 
     def down(self) -> None:
@@ -134,14 +135,19 @@ def _removed(project: Project, client: DockerClient, keep: bool, say: Callable[[
     try:
         yield
     finally:
-        try:
-            with in_words("naming the images that were built"):
-                project.name_images(client)
-        finally:  # whatever becomes of the names
-            if keep:
-                say(Notice(f"loadperf: the project {project.name} stays up; remove it with `{project.removal()}`"))
-            else:
-                project.down()
+        with deferred():
+            _end(project, client, keep, say)
+
+
+def _end(project: Project, client: DockerClient, keep: bool, say: Callable[[str], None]) -> None:
+    try:
+        with in_words("naming the images that were built"):
+            project.name_images(client)
+    finally:  # whatever becomes of the names
+        if keep:
+            say(Notice(f"loadperf: the project {project.name} stays up; remove it with `{project.removal()}`"))
+        else:
+            project.down()
 
 
 def _compose() -> list[str]:

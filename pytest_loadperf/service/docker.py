@@ -13,10 +13,11 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 from docker.models.images import Image
 
+from pytest_loadperf import owner
+from pytest_loadperf.interrupts import deferred
 from pytest_loadperf.notice import Notice
 from pytest_loadperf.quantity import size_bytes
 from pytest_loadperf.records import ServiceRecord
-from pytest_loadperf.service import owner
 from pytest_loadperf.service.container import ContainerService, hint_for
 from pytest_loadperf.service.engine import Engine, in_words
 from pytest_loadperf.service.image import digest, image_for, slug
@@ -103,7 +104,7 @@ def _removed(client: DockerClient, service: str, keep: bool, say: Callable[[str]
     try:
         yield
     finally:
-        with in_words(f"removing the containers of {service}", "Remove them with docker rm"):
+        with deferred(), in_words(f"removing the containers of {service}", "Remove them with docker rm"):
             left = client.api.containers(all=True, filters={"label": f"{_SERVICE}={service}"})
             if not keep:
                 for container in left:

@@ -13,9 +13,9 @@ from docker import DockerClient
 from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image
 
+from pytest_loadperf import owner
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.redact import redact
-from pytest_loadperf.service import owner
 from pytest_loadperf.service.engine import in_words
 from pytest_loadperf.service.spec import DockerSpec
 

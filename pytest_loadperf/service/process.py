@@ -17,6 +17,7 @@ from typing import IO
 import psutil
 
 from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.interrupts import deferred
 from pytest_loadperf.model import Sample
 from pytest_loadperf.notice import Notice
 from pytest_loadperf.records import ServiceRecord
@@ -46,9 +47,7 @@ class ProcessService(RunningService):
         if self._spec.port is not None:
             _refuse_taken(self._spec.port, self._spec.name)
         port = self._spec.port or _free_port()
-        keeper = self._keepers.enter_context(_keeper(self._spec, port, self._log))
-        self.pid = _pid(self._spec, keeper, self._log)
-        self.keeper = keeper
+        self.keeper, self.pid = self._keepers.enter_context(_kept(self._spec, port, self._log))
         self.urls = (f"http://127.0.0.1:{port}",)
 
     def restart(self) -> None:
@@ -138,7 +137,8 @@ def in_process(spec: ProcessSpec, *, keep: bool, say: Callable[[str], None]) -> 
 
 
 @contextmanager
-def _keeper(spec: ProcessSpec, port: int, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _kept(spec: ProcessSpec, port: int, log: IO[bytes]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The keeper, and the command's process."""
     keeper = subprocess.Popen(
         [sys.executable, "-I", "-S", str(_KEEPER), *spec.words(port)],
         stdin=subprocess.PIPE,
@@ -149,17 +149,37 @@ def _keeper(spec: ProcessSpec, port: int, log: IO[bytes]) -> Iterator[subprocess
         env=_environment(spec, port),
         start_new_session=True,  # Ctrl-C is pytest's to handle
     )
+    kept = None
     try:
-        yield keeper
+        pid = _pid(spec, keeper, log)
+        with suppress(psutil.NoSuchProcess):  # it has ended already, as check() is about to say
+            kept = psutil.Process(pid)
+        yield keeper, pid
     finally:
-        for pipe in (keeper.stdin, keeper.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            keeper.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            keeper.kill()
-            keeper.wait()
+        with deferred():
+            _end(keeper)
+            if kept is not None and keeper.returncode < 0:  # it was killed, and could end nothing
+                _end_session(kept)
+
+
+def _end(keeper: subprocess.Popen[bytes]) -> None:
+    for pipe in (keeper.stdin, keeper.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        keeper.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        keeper.wait()
+
+
+def _end_session(leader: psutil.Process) -> None:
+    if psutil.pid_exists(leader.pid) and not leader.is_running():
+        return  # its number is another's by now
+    for pid in psutil.pids():
+        with suppress(OSError):
+            if os.getsid(pid) == leader.pid:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _environment(spec: ProcessSpec, port: int) -> dict[str, str]:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from docker import DockerClient
 from docker.errors import APIError
 
+from pytest_loadperf import owner
 from pytest_loadperf.notice import Notice
-from pytest_loadperf.service import owner
 
 PROJECT = "com.docker.compose.project"
 

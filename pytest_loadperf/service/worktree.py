@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_loadperf.errors import ServiceError
+from pytest_loadperf.folders import own_folder
 from pytest_loadperf.redact import redact
-from pytest_loadperf.service import owner
 
-_PREFIX = "loadperf-against-"
-_OWNER = "owner.json"
 _GITS_OWN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")  # set where git itself runs pytest, in a hook
 
 
@@ -45,17 +41,12 @@ def checked_out(folder: Path, ref: str, say: Callable[[str], None]) -> Iterator[
     """
     top = _top(folder, ref)
     sha = _commit(top, ref)
-    _sweep(top, say)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as place:
-        Path(place, _OWNER).write_text(json.dumps(owner.labels(keep=False)))
-        path = Path(place).resolve() / top.name  # a build is called after its folder
-        try:
-            # Hooks are for people: one that runs after a checkout may install, or fail.
-            add = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", str(path), sha)
-            _git(top, f"checking out git:{ref}", "Look whether `git worktree add` works there", *add)
-            yield Worktree(top, path, sha)
-        finally:
-            _remove(top, path)
+    with own_folder("against", say, _unlist) as place:
+        path = place.resolve() / top.name  # a build is called after its folder
+        # Hooks are for people: one that runs after a checkout may install, or fail.
+        add = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", str(path), sha)
+        _git(top, f"checking out git:{ref}", "Look whether `git worktree add` works there", *add)
+        yield Worktree(top, path, sha)
 
 
 def _top(folder: Path, ref: str) -> Path:
@@ -73,23 +64,15 @@ def _commit(top: Path, ref: str) -> str:
     return done.stdout.strip()
 
 
-def _remove(top: Path, path: Path) -> None:
-    """Also where the folder has gone already. Never by `prune`, which takes others whose disk is away for gone."""
-    _ran(top, "worktree", "remove", "--force", "--force", str(path))
+def _unlist(place: Path) -> None:
+    """Have their repository forget the worktrees in this folder.
 
-
-def _sweep(top: Path, say: Callable[[str], None]) -> None:
-    """Remove the worktrees of runs that were killed before they could do it themselves."""
-    for line in _ran(top, "worktree", "list", "--porcelain").stdout.splitlines():
-        path = Path(line.removeprefix("worktree "))
-        if line.startswith("worktree ") and path.parent.name.startswith(_PREFIX):
-            with suppress(OSError, ValueError):
-                labels = json.loads((path.parent / _OWNER).read_text())
-                if owner.left_behind(labels):
-                    _remove(top, path)
-                    (path.parent / _OWNER).unlink()
-                    path.parent.rmdir()
-                    say(f"loadperf: removed {path} left behind by a run that was killed (pid {owner.pid_of(labels)})")
+    Never by `prune`, which takes others whose disk is away for gone.
+    """
+    for path in place.iterdir():
+        shared = _ran(path, "rev-parse", "--path-format=absolute", "--git-common-dir").stdout.strip()
+        if shared:  # else git was killed before it had made one
+            _ran(Path(shared), "worktree", "remove", "--force", "--force", str(path))
 
 
 def _git(folder: Path, doing: str, advice: str, *words: str) -> str:

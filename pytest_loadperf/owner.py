@@ -1,4 +1,4 @@
-"""Who a container belongs to: a process, told apart from later ones that get its number."""
+"""Who a container or a folder belongs to: a process, told apart from later ones that get its number."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ OURS = "pytest-loadperf"
 _OWNER = "pytest-loadperf.owner"  # boot:pid:start
 _HOST = "pytest-loadperf.host"
 _KEEP = "pytest-loadperf.keep"
+PARTS = 4  # of a mark, with dots between: process, start, boot, host
 
 
 def labels(keep: bool) -> dict[str, str]:
@@ -21,6 +23,24 @@ def labels(keep: bool) -> dict[str, str]:
     me = os.getpid()
     ours = {OURS: "1", _OWNER: f"{_boot()}:{me}:{_start(me)}", _HOST: _host()}
     return {**ours, _KEEP: "1"} if keep else ours
+
+
+def mark() -> str:
+    """The same in a name: its process, and whether that lives, can be told of it."""
+    me = os.getpid()
+    return ".".join((str(me), str(_start(me)), _short(_boot()), _short(_host())))
+
+
+def marked_by(name: str) -> str:
+    """The process whose mark a name begins with; empty where there is none, or its owner isn't gone for certain."""
+    pid, start, boot, host = (*name.split("."), *[""] * PARTS)[:PARTS]
+    if not pid.isdecimal() or host != _short(_host()):
+        return ""
+    return pid if boot != _short(_boot()) or not _lives(int(pid), start) else ""
+
+
+def _short(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]
 
 
 def pid_of(labelled: Mapping[str, str]) -> str:

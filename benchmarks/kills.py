@@ -1,0 +1,288 @@
+"""Whether a run that is ended at any moment leaves something behind: `python -m benchmarks.kills`.
+
+Runs of a small project, whose service is a process, a container, a compose file's or a build measured beside another,
+some of them under xdist, are ended at random moments: by Ctrl-C, once and twice, by SIGTERM, and by SIGKILL of pytest,
+of its generator, of what keeps its service and of an xdist worker. Counted is what is there when the run is over
+(processes, containers, networks, folders, worktrees), and what still is after the next run. Nothing may be then; after
+an interrupt, and where only a part was killed, nothing may be at once. Needs a Docker engine; a hundred take an hour.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import docker
+import psutil
+
+from benchmarks.figures import parser, write
+from pytest_loadperf.history.store import open_store
+
+_MARK = "LOADPERF_KILLS"  # in the environment of all that a run starts on this machine
+_LABEL = "pytest-loadperf.owner"
+_AT_ONCE_S = 3.0  # so long a process may take to notice that pytest is gone
+_ENDS_S = 60.0
+
+SERVE = """
+import http.server, os, socketserver
+class Answers(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *_): pass
+socketserver.ThreadingTCPServer.daemon_threads = True
+socketserver.ThreadingTCPServer.request_queue_size = 100
+socketserver.ThreadingTCPServer(("0.0.0.0", int(os.environ.get("PORT", 8000))), Answers).serve_forever()
+"""
+FILES = {
+    "app/serve.py": SERVE,
+    "app/Dockerfile": 'FROM python:3.11-slim-bookworm\nCOPY . /app\nCMD ["python", "/app/serve.py"]\n',
+    "app/compose.yml": 'version: "2.4"\nservices:\n  web: {build: .}\n  other: {build: .}\n',
+    "conftest.py": """
+import os, sys
+from pytest_loadperf import compose_service, docker_service, process_service
+services = {
+    "docker": lambda: docker_service(build="app", port=8000),
+    "compose": lambda: compose_service(file="app/compose.yml", service="web", port=8000),
+    "process": lambda: process_service([sys.executable, "serve.py"], cwd="app"),
+}
+loadperf_service = services[os.environ["KIND"]]()
+""",
+    "test_it.py": """
+import pytest
+from locust import task
+from pytest_loadperf import LeanHttpUser, Stage, load
+
+class Asker(LeanHttpUser):
+    @task
+    def ask(self): self.client.get("/")
+
+rush = load(Asker, Stage("ramp", users=4, spawn_rate=4, duration="1s"), Stage("hold", users=4, duration="1s"))
+
+@pytest.mark.loadperf("failure_rate < 1%", "p95 < baseline + 900%")
+def test_rush(rush): pass
+
+def test_ordinary(): pass
+""",
+}
+BESIDE = ("--loadperf-against", "git:HEAD", "--loadperf-pairs", "2")
+KINDS = {  # what is started, and with which options
+    "process": ("process", ()),
+    "process, xdist": ("process", ("-n", "2")),
+    "process beside git:HEAD": ("process", BESIDE),
+    "docker": ("docker", ()),
+    "docker, xdist": ("docker", ("-n", "2")),
+    "compose": ("compose", ()),
+}
+ENDS = ("Ctrl-C", "Ctrl-C twice", "SIGTERM", "SIGKILL", "SIGKILL of the generator", "SIGKILL of a part")
+WHOLE = ("SIGKILL",)  # after which the next run may have to tidy up
+
+
+@dataclass
+class Ended:
+    """What became of one run."""
+
+    kind: str
+    how: str
+    after_s: float
+    phase: str  # the last line that it told by then
+    hung: bool = False
+    at_once: list[str] = field(default_factory=list)  # what was left when it was over
+    later: list[str] = field(default_factory=list)  # what was left when the next run was over
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something was left that should not have been."""
+        return self.hung or bool(self.later) or (self.how not in WHOLE and bool(self.at_once))
+
+
+class Place:
+    """A project with a temporary folder of its own, and all that its runs have left anywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self.project = folder / "project"
+        for name, text in FILES.items():
+            path = self.project / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("init", "-q", "-b", "main")
+        self.git("add", ".")
+        self.git("commit", "-q", "-m", "all of it")
+        self.mark = uuid4().hex
+        self.pids: set[int] = set()  # of the runs, and of xdist workers: either may have started a container
+        self._client = docker.from_env()
+
+    def git(self, *words: str) -> str:
+        """What git prints."""
+        me = ("-c", "user.name=bench", "-c", "user.email=bench@example.org")
+        return subprocess.check_output(["git", *me, *words], cwd=self.project, text=True)
+
+    def start(self, kind: str) -> subprocess.Popen[bytes]:
+        """A run of it."""
+        service, options = KINDS[kind]
+        env = {**os.environ, _MARK: self.mark, "TMPDIR": str(self.temporary), "KIND": service}
+        command = [sys.executable, "-m", "pytest", "--loadperf", "-p", "no:cacheprovider", *options]
+        with self.output.open("wb") as output:
+            started = subprocess.Popen(
+                command, cwd=self.project, env=env, stdout=output, stderr=output, start_new_session=True
+            )
+        self.pids.add(started.pid)
+        return started
+
+    @property
+    def output(self) -> Path:
+        """What the latest run has printed."""
+        return self.folder / "output.txt"
+
+    def phase(self) -> str:
+        """The last thing that it told."""
+        lines = [line.strip() for line in self.output.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1][:60] if lines else "starting"
+
+    def left(self, within_s: float) -> list[str]:
+        """What is there of its runs, if it does not go in time."""
+        end = time.monotonic() + within_s
+        while (found := [*self._left()]) and time.monotonic() < end:
+            time.sleep(0.1)
+        return found
+
+    def _left(self) -> Iterator[str]:
+        for process in self.processes():
+            with suppress(psutil.Error):
+                yield f"process {process.pid} {' '.join(process.cmdline())[:80]}"
+        for container in self._client.api.containers(all=True, filters={"label": "pytest-loadperf=1"}):
+            if int(container["Labels"].get(_LABEL, ":0:").split(":")[1]) in self.pids:
+                yield f"container {container['Names'][0]}"
+        for network in self._client.networks.list():
+            if any((network.name or "").startswith(f"loadperf-{pid}-") for pid in self.pids):
+                yield f"network {network.name}"
+        for path in self.temporary.rglob("*"):
+            if path.name not in ("load.gate", "load.room") and not path.name.startswith("pytest-loadperf-"):
+                yield f"in the temporary folder: {path.relative_to(self.temporary)}"
+        for line in self.git("worktree", "list").splitlines()[1:]:
+            yield f"worktree {line}"
+        yield from (f"half a record: {path.name}" for path in self.project.glob(".loadperf/runs/.*"))
+
+    def processes(self) -> list[psutil.Process]:
+        """All that runs of this project started, wherever they went."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(_MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def parts(self, running: subprocess.Popen[bytes], word: str) -> list[psutil.Process]:
+        """Processes of a run in whose command line a word stands."""
+        found = []
+        for process in self.processes():
+            with suppress(psutil.Error):
+                if process.pid != running.pid and word in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+
+def lasted(place: Place, kind: str) -> float:
+    """How long a run takes that nobody ends; its image is built before."""
+    for _ in range(2):
+        began = time.monotonic()
+        if place.start(kind).wait():
+            raise SystemExit(f"a run on its own fails:\n{place.output.read_text()}")
+    return time.monotonic() - began
+
+
+def ended(place: Place, kind: str, how: str, lasts_s: float, chance: random.Random) -> Ended:
+    """One run, ended in one way at a random moment; and the next one."""
+    after_s = chance.uniform(0.1, lasts_s)
+    running = place.start(kind)
+    with suppress(subprocess.TimeoutExpired):
+        running.wait(after_s)
+    place.pids |= {process.pid for process in place.parts(running, "execnet")}
+    told = Ended(kind, how, round(after_s, 2), place.phase())
+    end(place, running, how, kind, chance)
+    try:
+        running.wait(_ENDS_S)
+    except subprocess.TimeoutExpired:
+        told.hung = True
+        running.kill()
+        running.wait()
+    told.at_once = place.left(_AT_ONCE_S)
+    if told.at_once:
+        following = place.start(kind)
+        following.wait()
+        told.later = place.left(_AT_ONCE_S)
+    return told
+
+
+def end(place: Place, running: subprocess.Popen[bytes], how: str, kind: str, chance: random.Random) -> None:
+    """End it, or a part of it."""
+    if how.startswith("Ctrl-C"):
+        for pause_s in (0.0, chance.uniform(0.05, 1.0))[: 1 + how.endswith("twice")]:
+            time.sleep(pause_s)
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all that is in the foreground
+    elif how in ("SIGTERM", "SIGKILL"):
+        running.send_signal(signal.SIGTERM if how == "SIGTERM" else signal.SIGKILL)
+    else:
+        word = "generator" if "generator" in how else "execnet" if "xdist" in kind else "keeper.py"
+        for process in place.parts(running, word)[:1]:
+            with suppress(psutil.Error):
+                process.kill()
+
+
+def damaged(place: Place) -> list[str]:
+    """What the history says of records that it can't read."""
+    said: list[str] = []
+    open_store(".loadperf", place.project).records(said.append)
+    return said
+
+
+def main() -> None:
+    """End so many runs, and tell what they left."""
+    options = parser(__doc__, "12 runs")
+    options.add_argument("--count", type=int, default=100, help="how many (default: 100)")
+    options.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    asked = options.parse_args()
+    chance = random.Random(asked.seed)
+    count = 12 if asked.quick else asked.count
+    with tempfile.TemporaryDirectory(prefix="loadperf-kills-") as folder:
+        place = Place(Path(folder))
+        lasts_s = {kind: lasted(place, kind) for kind in KINDS}
+        kinds, seen = [*KINDS], []
+        for number in range(count):
+            kind, how = kinds[number % len(kinds)], ENDS[number // len(kinds) % len(ENDS)]
+            told = ended(place, kind, how, lasts_s[kind], chance)
+            seen.append(told)
+            mark = "FAULT" if told.is_fault else "ok"
+            print(f"{number + 1:3} {mark:<5} {told.kind:<24} {told.how:<24} {told.after_s:5.1f} s  {told.phase}")
+            for line in told.later or (told.at_once if told.is_fault else ()):
+                print(f"          left: {line}")
+            sys.stdout.flush()
+        bad = damaged(place)
+    for how in ENDS:
+        runs = [each for each in seen if each.how == how]
+        left, later = sum(bool(each.at_once) for each in runs), sum(bool(each.later) for each in runs)
+        print(f"{how:<26} {len(runs):3} runs, {left} left something at once, {later} after the next run")
+    print(f"{count} runs ended: {sum(each.is_fault for each in seen)} at fault, {len(bad)} records damaged")
+    write(asked.json, {"runs": [asdict(each) for each in seen], "kinds": Counter(each.kind for each in seen)})
+
+
+if __name__ == "__main__":
+    main()
