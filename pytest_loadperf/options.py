@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 BACKENDS = ("auto", "docker", "process")
-FAILING = ("regression", "inconclusive", "no_baseline")
+FAILING = ("regression", "inconclusive", "no_baseline", "unsaved")
 MASTER_HOST = "127.0.0.1"
 MASTER_PORT = 5557  # Locust's own
 _TWINS = (
@@ -17,7 +17,7 @@ _TWINS = (
     ("against", "image, or git:REF, to measure side by side"),
     ("pairs", "how many times each is measured, side by side"),
     ("control", "how long to load a service that never changes, before and after each load"),
-    ("fail_on", "verdicts that fail a test as well: regression, inconclusive, no_baseline"),
+    ("fail_on", "what fails tests, or the run, as well: regression, inconclusive, no_baseline, unsaved"),
     ("workers", "in how many processes of this machine the users run"),
     ("master", "where to listen for workers from elsewhere"),
     ("expect_workers", "how many workers from elsewhere to wait for"),
@@ -57,9 +57,9 @@ def declare(parser: pytest.Parser) -> None:
     )
     add(
         "--loadperf-fail-on",
-        metavar="VERDICTS",
+        metavar="WHAT",
         type=fail_on,
-        help="verdicts that fail tests as well: regression, inconclusive, no_baseline",
+        help="what fails as well: a regression, inconclusive or no_baseline its test, unsaved the run",
     )
     add("--loadperf-report", metavar="PATH", help="the HTML report (default: .loadperf/report.html)")
     add("--loadperf-summary", metavar="PATH", help="a Markdown summary (default: $GITHUB_STEP_SUMMARY where set)")
@@ -96,12 +96,12 @@ def backend(text: str) -> str:
 
 
 def fail_on(text: str) -> tuple[str, ...]:
-    """Verdicts that pass unless they are named here."""
+    """What passes unless it is named here."""
     words = tuple(word.strip() for word in text.split(","))
     for word in words:
         if word not in FAILING:
             raise argparse.ArgumentTypeError(
-                f"{word!r} is no verdict to fail on; expected a list of " + ", ".join(FAILING)
+                f"{word!r} is nothing to fail on; expected a list of " + ", ".join(FAILING)
             )
     return words
 

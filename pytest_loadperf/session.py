@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +13,12 @@ import pytest
 
 from pytest_loadperf.codec import from_plain
 from pytest_loadperf.distribution import ROOM, TOLD, Controller, Worker, ungrouped
-from pytest_loadperf.errors import HistoryError, LoadperfError
+from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.history import environment
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.interrupts import ending_in_order
 from pytest_loadperf.judging import FAULTS, Judging
+from pytest_loadperf.keeping import Keeping
 from pytest_loadperf.loading import Loading
 from pytest_loadperf.quiet import Quiet
 from pytest_loadperf.records import Acceptance, LoadRecord, LogSlice, RunRecord, TestOutcome, TestRecord, Verdict
@@ -151,7 +151,7 @@ class Session:
             return
         if not self._loads and all(test.outcome in ("passed", "skipped") for test in self._tests.values()):
             return
-        run = self._record()
+        run, keeping = self._record(), Keeping(self._settings, self._memory)
         history = self._memory_records()
         self._told += summary_lines(run, history, judged=self._settings.unjudged is None)
         if self._settings.calibrate:
@@ -159,8 +159,11 @@ class Session:
         if self._interrupted:
             self._told.append(Line("not saved: the run was interrupted", "yellow"))
         else:
-            self._told += self._save(run)
-        self._told += self._report(run, history)
+            self._told += keeping.save(run)
+        self._told += keeping.report(run, history, self._page_faults)
+        if "unsaved" in self._settings.fail_on and not keeping.is_whole and session.exitstatus == pytest.ExitCode.OK:
+            self._told.append(Line("the run fails: not all of it could be written (--loadperf-fail-on)", "red"))
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._told += [Line(f"history: {text}", "yellow") for text in self._memory.warnings]
 
     def _record(self) -> RunRecord:
@@ -193,39 +196,6 @@ class Session:
         except HistoryError:  # which reading the records tells of
             return ()
 
-    def _save(self, run: RunRecord) -> Iterator[Line]:
-        if not run.loads:
-            yield Line("not saved: no load ran to its end")
-        elif self._settings.unjudged:
-            yield Line(f"not saved: {self._settings.unjudged} judges nothing")
-        elif not self._settings.save:
-            yield Line("not saved: --loadperf-no-save")
-        else:
-            try:
-                yield Line(f"saved   {self._memory.store.append(run)}")
-            except HistoryError as error:
-                yield Line(f"NOT SAVED: {error}", "red")
-
-    def _report(self, run: RunRecord, history: list[RunRecord]) -> Iterator[Line]:
-        from pytest_loadperf.report import document, html, locust_csv, markdown
-
-        settings = self._settings
-        if settings.csv is not None:
-            yield _written("csv", settings.csv, lambda folder: locust_csv.write(run.loads, folder))
-        if settings.json is not None:
-            yield _written("json", settings.json, lambda path: document.write(run, path))
-        yield from self._locust_report()
-        if settings.summary is not None:
-            yield _written("summary", settings.summary, lambda path: markdown.append(run, history, path))
-        yield _written("report", settings.report, lambda path: html.write(run, history, path))
-
-    def _locust_report(self) -> Iterator[Line]:
-        """Where Locust's own pages are; each was written when its trial was over."""
-        if self._page_faults:
-            yield from (Line(fault, "red") for fault in dict.fromkeys(self._page_faults))
-        elif self._settings.locust_report is not None and self._loads:
-            yield Line(f"locust  {self._settings.locust_report}")
-
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The faults or the summary."""
         for fault in self._faults:
@@ -234,12 +204,3 @@ class Session:
             terminalreporter.section("loadperf")
             for line in self._told:
                 terminalreporter.write_line(line.text, **({line.color: True} if line.color else {}))
-
-
-def _written(what: str, place: Path, write: Callable[[Path], object]) -> Line:
-    """Write it, and say where it is, or why it is not."""
-    try:
-        write(place)
-    except LoadperfError as error:
-        return Line(str(error), "red")
-    return Line(f"{what:<7} {place}")

@@ -152,6 +152,12 @@ def test_a_place_that_can_not_be_written_is_said_in_words(tmp_path: Path) -> Non
     )
 
 
+def test_a_record_that_no_place_takes_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    said = open_store("kept", tmp_path).rescue(SMALL, [tmp_path / "file", tmp_path / "file/below"])
+    assert said == "and it could not be put elsewhere"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_without_permission_is_said_in_words(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

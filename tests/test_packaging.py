@@ -59,7 +59,7 @@ OWNERS = {
     "gevent": CHILD,
     "geventhttpclient": CHILD,
     "zmq": {"generator/connections.py", "generator/patience.py"},
-    "fsspec": {"history/store.py"},
+    "fsspec": {"history/files.py"},
     "pandas": {"history/frame.py"},
     "jinja2": {"report/html.py"},
     "markupsafe": {"report/html.py"},

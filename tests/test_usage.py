@@ -97,7 +97,7 @@ def test_a_fallback_has_to_be_a_service(project: Project) -> None:
     [
         (
             ["--loadperf-fail-on", "inconclusive,slow"],
-            "'slow' is no verdict to fail on; expected a list of regression, inconclusive, no_baseline",
+            "'slow' is nothing to fail on; expected a list of regression, inconclusive, no_baseline, unsaved",
         ),
         (["--loadperf-backend", "podman"], "'podman' is no backend; expected auto, docker or process"),
         (["--loadperf-url", "localhost:80"], "'localhost:80'; expected an address such as 'http://127.0.0.1:8000'"),
