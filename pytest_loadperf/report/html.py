@@ -25,6 +25,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 # Where a long name may be broken, also where a policy has removed the style sheet: behind its separators, and
 # anywhere in what has none.
 _BREAK = re.compile(r"(?<=[/_.:?&=,-])(?=\w)|(?<=\S{24})(?=\S{8})")
+_SPACE = re.compile(r"(\s+)")
 
 
 def render(run: RunRecord, history: Sequence[RunRecord], shown: Container[str] | None = None) -> str:
@@ -88,9 +89,13 @@ def _shown(value: Any) -> Any:
 def _name(text: str, limit: int = 160) -> Markup:
     """A name that others chose: held apart from what surrounds it, breakable, its full text in the title if cut."""
     shown = shorten(text, limit)
-    broken = Markup("<wbr>").join(_BREAK.split(shown)) if len(shown) > 24 else escape(shown)
+    broken = Markup("").join(map(_breakable, _SPACE.split(shown)))
     title = "" if len(shown) == len(text) else Markup(' title="{}"').format(visible(text))
     return Markup("<bdi{}>{}</bdi>").format(title, broken)
+
+
+def _breakable(word: str) -> Markup:
+    return Markup("<wbr>").join(_BREAK.split(word)) if len(word) > 24 else escape(word)
 
 
 def _time(iso: str) -> str:
