@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from pytest_loadperf.errors import UsageFault
-from pytest_loadperf.loadspec import LoadSpec, ask, ask_capacity
+from pytest_loadperf.loadspec import ABORT, LoadSpec, ask, ask_capacity
 from pytest_loadperf.search import Search
 from pytest_loadperf.service.autoscale import Autoscale
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, LocalSpec, ProcessSpec, Spec, UrlSpec
@@ -34,14 +34,14 @@ def load(
     scope: Scope = "module",
     trials: int = 1,
     workers: int | None = None,
-    abort: str | None = None,
+    abort: str | None = ABORT,
 ) -> Any:
     """A fixture whose value is a LoadResult; the load runs once in its scope.
 
     `user` is a Locust user class, a list of them, or 'locustfile.py[:User]' beside the calling file; `stages` are
     Stages, or one LoadTestShape. `service` names the fixture that gives the addresses (None: the users' own hosts).
-    `workers` is the number of processes that run the users, in place of --loadperf-workers. `abort` stops early:
-    'failure_rate > 50% for 10s'. Raises UsageFault for what can't be meant.
+    `workers` is the number of processes that run the users, in place of --loadperf-workers. `abort` says when the
+    load is stopped early, which fails its tests; None: never. Raises UsageFault for what can't be meant.
     """
     if "__qualname__" in sys._getframe(1).f_locals:
         raise UsageFault("load() stands in the body of a class; a load fixture belongs at the level of the module")

@@ -20,7 +20,7 @@ from pytest_loadperf.fixtures import IS_LOAD
 from pytest_loadperf.guard import HostGuard
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.thresholds import Threshold
-from pytest_loadperf.loadspec import LoadSpec, ask
+from pytest_loadperf.loadspec import ABORT, LoadSpec, ask
 from pytest_loadperf.measure.summary import together
 from pytest_loadperf.measuring import Measuring
 from pytest_loadperf.quiet import Quiet, host_lock
@@ -251,7 +251,7 @@ class CallLoad:
         service: str | None = "loadperf_service",
         trials: int = 1,
         workers: int | None = None,
-        abort: str | None = None,
+        abort: str | None = ABORT,
     ) -> LoadResult:
         """Run it now; the arguments are those of load()."""
         folder = Path(sys._getframe(1).f_code.co_filename).resolve().parent

@@ -21,6 +21,7 @@ from pytest_loadperf.search import Search
 
 _USER = ("locust.user.users", "User")
 _SHAPE = ("locust.shape", "LoadTestShape")
+ABORT = "failure_rate >= 100% for 10s"  # unless a load asks for something else
 _ABORT_AFTER = "10s"
 
 
@@ -115,7 +116,7 @@ def ask(
     *,
     trials: int = 1,
     workers: int | None = None,
-    abort: str | None = None,
+    abort: str | None = ABORT,
     folder: Path = Path(),
     called: str = "load()",
 ) -> LoadSpec:

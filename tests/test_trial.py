@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from records import window
 from test_generator import plan
 
 from pytest_loadperf.errors import GeneratorError, ServiceError
 from pytest_loadperf.judge.abort import abort_check
 from pytest_loadperf.judge.doubts import doubts
-from pytest_loadperf.loadspec import AbortRule
+from pytest_loadperf.loadspec import ABORT, AbortRule
+from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.model import Sample, Summary, Trial
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord, ServiceRecord
@@ -88,6 +91,24 @@ def test_a_load_stops_when_its_abort_rule_holds(server: str) -> None:
     trial_run, trial, _ = run(server, "Failing", abort="failure_rate > 50% for 2s", stages=stages)
     assert trial_run.aborted == "stopped after 2 s by abort='failure_rate > 50% for 2s': 100% was seen"
     assert trial.stages[0].summary.duration_s < 5
+
+
+def test_a_load_that_only_fails_is_stopped_unless_it_asks_for_something_else(server: str) -> None:
+    stages = (Stage("only", users=2, duration="30s"),)
+    trial_run, _, _ = run(server, "Failing", abort=ABORT, stages=stages)
+    assert trial_run.aborted == "stopped after 10 s by abort='failure_rate >= 100% for 10s': 100% was seen"
+
+
+@pytest.mark.parametrize(("every_s", "stopped_at"), [(1, 10), (2, None)])
+def test_a_few_failures_stop_no_load(every_s: int, stopped_at: int | None) -> None:
+    collector, check = Collector(), abort_check(AbortRule.parse(ABORT))
+    for second in range(30):
+        if second % every_s == 0:
+            collector.add([window(second, 0, "GET", "/", 1, [5.0], random.Random(1), failing=1.0)])
+        if check(second + 1.0, collector):
+            assert second + 1 == stopped_at
+            return
+    assert stopped_at is None
 
 
 def test_a_load_goes_on_while_its_abort_rule_does_not_hold(server: str) -> None:

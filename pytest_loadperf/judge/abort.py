@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from pytest_loadperf.loadspec import AbortRule
 from pytest_loadperf.measure.collector import Collector
-from pytest_loadperf.measure.summary import summarise
+from pytest_loadperf.measure.summary import measured, summarise
 from pytest_loadperf.model import GeneratorRecord, StageRecord, Trial
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord, ServiceRecord
+
+_LEAST_REQUESTS = 10  # of fewer, all may fail by chance
 
 
 def abort_check(rule: AbortRule | None) -> Callable[[float, Collector], str | None]:
@@ -22,6 +24,8 @@ def abort_check(rule: AbortRule | None) -> Callable[[float, Collector], str | No
             return None
         recent = _recent(collector, at_s, rule.for_s)
         metric, limit = rule.condition.metric, rule.limit.value(rule.condition.metric.kind)
+        if metric.name == "failure_rate" and measured(recent).requests < _LEAST_REQUESTS:
+            return None
         observed = metric.value(recent)
         if not rule.condition.holds(observed, limit):  # nor if nothing was answered
             return None
