@@ -106,16 +106,21 @@ def fail_on(text: str) -> tuple[str, ...]:
     return words
 
 
+def _whole(text: str) -> int:
+    """The number, or -1 where it is none, or one with more digits than anything here has."""
+    return int(text) if text.isdecimal() and len(text) < 10 else -1
+
+
 def count(text: str) -> int:
     """A number of workers."""
-    if not text.isdecimal() or int(text) < 1:
+    if _whole(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; expected a whole number from 1")
     return int(text)
 
 
 def pairs(text: str) -> int:
     """A number of pairs: of one alone, chance could be told from nothing."""
-    if not text.isdecimal() or int(text) < 2:
+    if _whole(text) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of pairs; expected a whole number from 2")
     return int(text)
 
@@ -149,7 +154,7 @@ def against(text: str) -> str:
 def address(text: str) -> tuple[str, int]:
     """Host and port of 'HOST:PORT', 'HOST' or ':PORT'."""
     host, _, port = text.rpartition(":") if ":" in text else (text, ":", str(MASTER_PORT))
-    if not port.isdecimal() or not 0 < int(port) < 65536:
+    if not 0 < _whole(port) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is no address; expected HOST:PORT, HOST or :PORT")
     return host or MASTER_HOST, int(port)
 
@@ -166,7 +171,7 @@ def _url(text: str) -> str:
 
 
 def _runs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 4:
+    if _whole(text) < 4:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; expected a whole number from 4, such as 10")
     return int(text)
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pytest_loadperf.codec import from_plain, to_plain
-from pytest_loadperf.errors import HostRefused, LoadperfError
+from pytest_loadperf.errors import GeneratorError, HostRefused, LoadperfError, UsageFault
 from pytest_loadperf.model import ArrivalRecord, Pulse, Window
 from pytest_loadperf.plan import Plan
 
 _LENGTH = struct.Struct(">I")
+_MOST_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,17 @@ class Reader:
         if not self._has(_LENGTH.size, timeout_s):
             return None
         size = _LENGTH.size + _LENGTH.unpack_from(self._arrived)[0]
+        if size > _MOST_BYTES:
+            raise _no_message(f"it begins with {bytes(self._arrived)!r}")
         if not self._has(size, timeout_s):
             return None
-        name, plain = json.loads(self._arrived[_LENGTH.size : size])
+        frame = bytes(self._arrived[_LENGTH.size : size])
         del self._arrived[:size]
-        return from_plain(_KINDS[name], plain)
+        try:
+            name, plain = json.loads(frame)
+            return from_plain(_KINDS[name], plain)
+        except (ValueError, KeyError, TypeError, RecursionError, UsageFault) as error:
+            raise _no_message(f"{type(error).__name__} in {frame[:80]!r}") from error
 
     def _has(self, size: int, timeout_s: float | None) -> bool:
         """Wait until so many bytes are there; False at the end of the pipe."""
@@ -165,6 +172,13 @@ class Reader:
                 return False
             self._arrived += part
         return True
+
+
+def _no_message(why: str) -> GeneratorError:
+    return GeneratorError(
+        f"what came from the other process is no message: {why}. Has user code written to a file descriptor that is "
+        "not its own?"
+    )
 
 
 def _readable(descriptor: int, timeout_s: float) -> bool:

@@ -56,7 +56,7 @@ def _tells(load: LoadRecord) -> bool:
 def _table(runs: Sequence[tuple[RunRecord, LoadRecord]]) -> str:
     endpoints = sorted({name for _, load in runs for name in _endpoints(load)})
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)
     writer.writerow([*_IDENTITY, *_NUMBERS, *(f"{name}[{endpoint}]" for endpoint in endpoints for name in _NUMBERS)])
     for run, load in runs:
         commit = run.commit

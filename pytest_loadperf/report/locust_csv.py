@@ -49,8 +49,8 @@ def write(loads: Iterable[LoadRecord], folder: Path) -> None:
 def _write(path: Path, head: Row, rows: Iterable[Row]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([head, *rows])
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            csv.writer(file).writerows([head, *rows])
     except OSError as error:
         raise LoadperfError(
             f"the CSV files could not be written to {path}: {error.strerror}; make it writable, or give another folder"
