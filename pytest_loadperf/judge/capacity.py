@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_loadperf.judge.doubts import doubts, is_unreached
+from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.regression import FAILS_MORE
 from pytest_loadperf.judge.statistics import are_enough
 from pytest_loadperf.judge.thresholds import Threshold
@@ -117,7 +118,7 @@ def _open(unclear: Mapping[Threshold, Verdict], load: LoadRecord, at_last: bool)
         return ""
     if why := next((doubt.text for doubt in doubts(load)), ""):
         return why
-    if at_last and all(_has_requests(demand, load) for demand in unclear):
+    if at_last and all(_has_requests(demand, load) and _is_kept(demand, load) for demand in unclear):
         return ""
     return next(iter(unclear.values())).reason
 
@@ -126,6 +127,12 @@ def _has_requests(demand: Threshold, load: LoadRecord) -> bool:
     """Whether they would be enough, if each were slow or fast by itself."""
     metric = demand.metric
     return metric.percent is None or are_enough(measured(load, None, metric.endpoint).requests, metric.percent)
+
+
+def _is_kept(demand: Threshold, load: LoadRecord) -> bool:
+    """Whether what was seen does: what broke may be the generator's doing, but it has not held."""
+    assert isinstance(demand.limit, Quantity)  # a search demands nothing else
+    return demand.holds(demand.metric.value(load), demand.limit.value(demand.metric.kind))
 
 
 def _is_missing(demand: Threshold, load: LoadRecord) -> bool:
