@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pytest_loadperf import options
-from pytest_loadperf.errors import GeneratorError, LoadperfError
+from pytest_loadperf.errors import GeneratorError, HistoryError, LoadperfError
 from pytest_loadperf.history.accept import acceptance
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.history.selection import Selection, chosen
@@ -155,7 +155,11 @@ def _report(asked: argparse.Namespace) -> None:
     wanted = Selection(asked.branch, asked.since, asked.until, tuple(asked.test or ()))
     records = _records(store)
     selected = wanted.of(records)
-    run = store.series(chosen(selected, asked.run, store.place))
+    run = chosen(selected, asked.run, store.place)
+    try:
+        run = store.series(run)
+    except HistoryError as error:  # the record is whole all the same
+        _warn(str(error))
     written = write(run, records, asked.output, {each.id for each in selected})  # all are what it is compared with
     sys.stdout.write(f"{written}\n")
 

@@ -8,6 +8,7 @@ from tempfile import gettempdir
 
 from pytest_loadperf.errors import HistoryError, LoadperfError
 from pytest_loadperf.history.memory import Memory
+from pytest_loadperf.quantity import moment
 from pytest_loadperf.records import RunRecord
 from pytest_loadperf.report.terminal import Line
 from pytest_loadperf.settings import LoadperfConfig
@@ -47,7 +48,7 @@ class Keeping:
         if settings.json is not None:
             yield self._written("json", settings.json, lambda path: document.write(run, path))
         yield from map(self._missing, dict.fromkeys(page_faults))  # of Locust's own, written when a trial was over
-        if settings.locust_report is not None and run.loads and settings.locust_report.is_dir():
+        if settings.locust_report is not None and _has_files_since(settings.locust_report, run.started_at):
             yield Line(f"locust  {settings.locust_report}")
         if settings.summary is not None:
             yield self._written("summary", settings.summary, lambda path: markdown.append(run, history, path))
@@ -64,3 +65,8 @@ class Keeping:
     def _missing(self, text: str) -> Line:
         self.is_whole = False
         return Line(text, "red")
+
+
+def _has_files_since(folder: Path, iso: str) -> bool:
+    began = moment(iso).timestamp()
+    return folder.is_dir() and any(path.stat().st_mtime >= began for path in folder.iterdir())

@@ -25,13 +25,13 @@ def keep(place: str) -> None:
     os.write(1, f"{identity}\n".encode())
 
 
-def killed(place: str) -> None:
+def killed(place: str, within_s: float) -> None:
     """A process that keeps run after run, and ends at a random moment."""
     child = os.fork()
     if not child:
         while True:
             keep(place)
-    time.sleep(random.uniform(0, 0.05))
+    time.sleep(random.uniform(0, within_s))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
@@ -40,5 +40,11 @@ if __name__ == "__main__":
     place, how, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     print("ready", flush=True)
     sys.stdin.readline()
-    for _ in range(count):
-        (killed if how == "--kills" else keep)(place)
+    began = time.perf_counter()
+    keep(place)
+    lasts_s = time.perf_counter() - began
+    for _ in range(count - 1):
+        if how == "--kills":
+            killed(place, 3 * lasts_s)
+        else:
+            keep(place)

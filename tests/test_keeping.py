@@ -103,8 +103,14 @@ def test_a_report_that_is_not_written_fails_the_run_where_it_shall(project: Proj
     result.stdout.fnmatch_lines(["the run fails: not all of it could be written (--loadperf-fail-on)"])
 
 
-def test_a_record_goes_to_the_temporary_directory_where_there_is_no_place_beside_the_report(project: Project) -> None:
+def test_a_record_goes_to_the_temporary_directory_where_there_is_no_place_beside_the_report(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(project.path / "temporary"))
     project.module("test_it", RUSH + IN_THE_WAY)
     (project.path / "file").write_text("in the way")
     result = project.run("--loadperf-history", "small/.loadperf", "--loadperf-report", "file/report.html")
-    result.stdout.fnmatch_lines(["NOT SAVED: * so this run is not kept; its files are in /*/loadperf-rescued-*"])
+    result.stdout.fnmatch_lines(
+        ["NOT SAVED: * so this run is not kept; its files are in *temporary/loadperf-rescued-*"]
+    )

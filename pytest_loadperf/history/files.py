@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytest_loadperf import owner
 from pytest_loadperf.errors import HistoryError
+from pytest_loadperf.owner import Owner
 from pytest_loadperf.redact import redact
 
 FOLDER = "runs"
@@ -27,6 +27,9 @@ class Files(Protocol):
 
     def write(self, name: str, data: bytes) -> None:
         """Add a file: whole, or not at all."""
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
 
     def sizes(self) -> dict[str, int]:
         """By name, of each file; none of a place that isn't there yet."""
@@ -53,7 +56,7 @@ class Directory:
         """Into a hidden file, which gets its name when it is whole."""
         self._path.mkdir(parents=True, exist_ok=True)
         self._sweep()
-        temporary = self._path / f".{name}.{owner.mark()}{_TEMPORARY}"
+        temporary = self._path / f".{name}.{Owner.me().mark}{_TEMPORARY}"
         try:
             with temporary.open("wb") as file:
                 file.write(data)
@@ -65,14 +68,18 @@ class Directory:
             raise
         self._sync()
 
+    def remove(self, name: str) -> None:
+        """At once."""
+        (self._path / name).unlink()
+
     def _sweep(self) -> None:
         """Remove what writers that were killed have left."""
         for left in self._path.glob(f".*{_TEMPORARY}"):
-            mark = left.name.removesuffix(_TEMPORARY).rsplit(".", owner.PARTS)[1:]
-            with suppress(OSError):  # another run is faster
-                # Of writers on other machines nobody here knows whether they live.
-                if owner.marked_by(".".join(mark)) or time.time() - left.stat().st_mtime > _ABANDONED_S:
-                    left.unlink()
+            if owner := Owner.named(left.name):  # else it is someone else's
+                with suppress(OSError):  # another run is faster
+                    # Of writers on other machines nobody here knows whether they live.
+                    if owner.is_gone or time.time() - left.stat().st_mtime > _ABANDONED_S:
+                        left.unlink()
 
     def _sync(self) -> None:
         """Make the new name last; a file system that can't sync a folder has done what it can."""
@@ -121,15 +128,20 @@ class Remote:
             self._fs.rm_file(f"{self._path}/.writable")
 
     def write(self, name: str, data: bytes) -> None:
-        """As an object, which others see when it is whole."""
+        """As an object, which others see when it is whole; in real folders, as a file that is given its name then."""
         with _as_os_error():
-            try:
+            if not self._path.startswith("/"):  # an object store; its bucket is not made: it may be a typing error
                 self._fs.pipe_file(f"{self._path}/{name}", data)
-            except FileNotFoundError:  # a file system with real folders wants them made
-                if not self._path.startswith("/"):  # an object store: its bucket is missing, perhaps a typing error
-                    raise
-                self._fs.makedirs(self._path, exist_ok=True)
-                self._fs.pipe_file(f"{self._path}/{name}", data)
+                return
+            temporary = f"{self._path}/.{name}.{Owner.me().mark}{_TEMPORARY}"
+            self._fs.makedirs(self._path, exist_ok=True)
+            self._fs.pipe_file(temporary, data)
+            self._fs.mv(temporary, f"{self._path}/{name}")
+
+    def remove(self, name: str) -> None:
+        """As the driver does."""
+        with _as_os_error():
+            self._fs.rm_file(f"{self._path}/{name}")
 
     def sizes(self) -> dict[str, int]:
         """As the driver tells them."""

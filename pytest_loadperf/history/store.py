@@ -6,10 +6,12 @@ Each run adds files and changes none, so the histories of parallel jobs merge by
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
 from pytest_loadperf.errors import HistoryError
 from pytest_loadperf.history.files import FOLDER, Directory, Files, open_remote
@@ -35,7 +37,10 @@ def open_store(place: str, rootpath: Path) -> Store:
     if "://" not in place:
         path = rootpath / Path(place).expanduser()
         return Store(Directory(path / FOLDER), str(path))
-    return Store(open_remote(place), redact(place).rstrip("/"))
+    shown = redact(place).rstrip("/")
+    if (local := urlsplit(place)).scheme == "file":
+        return Store(Directory(Path(unquote(local.path)) / FOLDER), shown)
+    return Store(open_remote(place), shown)
 
 
 class Store:
@@ -60,19 +65,30 @@ class Store:
         if len(data) > _MOST_BYTES:
             raise HistoryError(f"the record of this run has {_megabytes(len(data))}, so this run is not kept")
         with self._in_words("can't be written", "so this run is not kept"):
-            self._files.write(stem + _SERIES, encode_series(record))
-            self._files.write(stem + _RECORD, data)
+            self._put(stem, data, encode_series(record))
         return self._path(stem + _RECORD)
+
+    def _put(self, stem: str, data: bytes, series: bytes) -> None:
+        self._files.write(stem + _SERIES, series)
+        try:
+            self._files.write(stem + _RECORD, data)
+        except BaseException:
+            with suppress(OSError):
+                self._files.remove(stem + _SERIES)
+            raise
 
     def rescue(self, record: RunRecord, places: Iterable[Path]) -> str:
         """Keep a run that could not be appended in the first of these places that takes it; says where, if anywhere."""
+        stem, data, series = _stem(record.started_at, record.id), encode(record), encode_series(record)
         for place in places:
             folder = place / f"loadperf-rescued-{record.id}"
             try:
-                open_store(str(folder), place).append(record)
-            except HistoryError:
+                open_store(str(folder), place)._put(stem, data, series)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
                 continue
-            return f"its files are in {folder}/{FOLDER}: copy them to {self.place}/{FOLDER}, and it is kept"
+            then = "" if len(data) > _MOST_BYTES else f": copy them to {self.place}/{FOLDER}, and it is kept"
+            return f"its files are in {folder}/{FOLDER}{then}"
         return "and it could not be put elsewhere"
 
     def records(self, warn: Callable[[str], None]) -> list[RunRecord]:
@@ -98,7 +114,7 @@ class Store:
         """By their ids: a copy under another name is no other run."""
         found: dict[str, Kept] = {}
         with self._in_words("can't be read", "so there is nothing to compare with"), _uncollected():
-            names = list(filter(wanted, self._documents(warn)))
+            names = list(self._documents(wanted, warn))
             for name, content in zip(names, self._files.read(names), strict=True):
                 try:
                     made = self._decoded(name, content, read)
@@ -110,10 +126,10 @@ class Store:
                 found.setdefault(made.id, made)
         return found
 
-    def _documents(self, warn: Callable[[str], None]) -> Iterator[str]:
+    def _documents(self, wanted: Callable[[str], bool], warn: Callable[[str], None]) -> Iterator[str]:
         """Their names, in order."""
         for name, size in sorted(self._files.sizes().items()):
-            if name.endswith(_RECORD) and not name.startswith("."):
+            if name.endswith(_RECORD) and not name.startswith(".") and wanted(name):
                 if size <= _MOST_BYTES:
                     yield name
                 else:
