@@ -24,13 +24,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import docker
+import docker.errors
 import psutil
 
 from benchmarks.figures import parser, write
 from pytest_loadperf.history.store import open_store
+from pytest_loadperf.owner import Owner
 
 _MARK = "LOADPERF_KILLS"  # in the environment of all that a run starts on this machine
 _LABEL = "pytest-loadperf.owner"
+_LOCKS = ("load.gate", "load.room", "sweep.lock")
+_XDIST = "exec(eval(sys.stdin.readline()))"  # in the command line of its workers
 _AT_ONCE_S = 3.0  # so long a process may take to notice that pytest is gone
 _ENDS_S = 60.0
 
@@ -100,6 +104,7 @@ class Ended:
     how: str
     after_s: float
     phase: str  # the last line that it told by then
+    met: bool = True  # whether what was to be ended was there at that moment
     hung: bool = False
     at_once: list[str] = field(default_factory=list)  # what was left when it was over
     later: list[str] = field(default_factory=list)  # what was left when the next run was over
@@ -168,17 +173,33 @@ class Place:
             with suppress(psutil.Error):
                 yield f"process {process.pid} {' '.join(process.cmdline())[:80]}"
         for container in self._client.api.containers(all=True, filters={"label": "pytest-loadperf=1"}):
-            if int(container["Labels"].get(_LABEL, ":0:").split(":")[1]) in self.pids:
+            if self._is_ours(container["Labels"].get(_LABEL, "")):
                 yield f"container {container['Names'][0]}"
         for network in self._client.networks.list():
-            if any((network.name or "").startswith(f"loadperf-{pid}-") for pid in self.pids):
+            if self._is_ours(network.name or ""):
                 yield f"network {network.name}"
         for path in self.temporary.rglob("*"):
-            if path.name not in ("load.gate", "load.room") and not path.name.startswith("pytest-loadperf-"):
-                yield f"in the temporary folder: {path.relative_to(self.temporary)}"
+            within = path.relative_to(self.temporary)
+            of_pytest = within.parts[0].startswith("pytest-of-")  # which keeps those of three runs
+            if path.name not in _LOCKS and not path.name.startswith("pytest-loadperf-") and not of_pytest:
+                yield f"in the temporary folder: {within}"
         for line in self.git("worktree", "list").splitlines()[1:]:
             yield f"worktree {line}"
         yield from (f"half a record: {path.name}" for path in self.project.glob(".loadperf/runs/.*"))
+
+    def _is_ours(self, mark: str) -> bool:
+        owner = Owner.named(mark)
+        return owner is not None and owner.pid in self.pids
+
+    def containers(self) -> list[str]:
+        """The ids of those that its runs have started."""
+        found = self._client.api.containers(filters={"label": "pytest-loadperf=1"})
+        return [each["Id"] for each in found if self._is_ours(each["Labels"].get(_LABEL, ""))]
+
+    def kill_container(self, container: str) -> None:
+        """As if it had run out of memory."""
+        with suppress(docker.errors.APIError):
+            self._client.api.kill(container)
 
     def processes(self) -> list[psutil.Process]:
         """All that runs of this project started, wherever they went."""
@@ -214,9 +235,9 @@ def ended(place: Place, kind: str, how: str, lasts_s: float, chance: random.Rand
     running = place.start(kind)
     with suppress(subprocess.TimeoutExpired):
         running.wait(after_s)
-    place.pids |= {process.pid for process in place.parts(running, "execnet")}
+    place.pids |= {process.pid for process in place.parts(running, _XDIST)}
     told = Ended(kind, how, round(after_s, 2), place.phase())
-    end(place, running, how, kind, chance)
+    told.met = end(place, running, how, kind, chance)
     try:
         running.wait(_ENDS_S)
     except subprocess.TimeoutExpired:
@@ -225,26 +246,34 @@ def ended(place: Place, kind: str, how: str, lasts_s: float, chance: random.Rand
         running.wait()
     told.at_once = place.left(_AT_ONCE_S)
     if told.at_once:
-        following = place.start(kind)
-        following.wait()
+        place.start("docker").wait()  # which has to do with the engine, as a run that finds containers must
         told.later = place.left(_AT_ONCE_S)
     return told
 
 
-def end(place: Place, running: subprocess.Popen[bytes], how: str, kind: str, chance: random.Random) -> None:
-    """End it, or a part of it."""
+def end(place: Place, running: subprocess.Popen[bytes], how: str, kind: str, chance: random.Random) -> bool:
+    """End it, or a part of it; whether there was anything to end."""
+    if running.poll() is not None:
+        return False
     if how.startswith("Ctrl-C"):
         for pause_s in (0.0, chance.uniform(0.05, 1.0))[: 1 + how.endswith("twice")]:
             time.sleep(pause_s)
             with suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all that is in the foreground
-    elif how in ("SIGTERM", "SIGKILL"):
+        return True
+    if how in ("SIGTERM", "SIGKILL"):
         running.send_signal(signal.SIGTERM if how == "SIGTERM" else signal.SIGKILL)
-    else:
-        word = "generator" if "generator" in how else "execnet" if "xdist" in kind else "keeper.py"
-        for process in place.parts(running, word)[:1]:
-            with suppress(psutil.Error):
-                process.kill()
+        return True
+    if "generator" not in how and "xdist" not in kind and "process" not in kind:
+        containers = place.containers()
+        for container in containers[:1]:
+            place.kill_container(container)
+        return bool(containers)
+    parts = place.parts(running, "generator" if "generator" in how else _XDIST if "xdist" in kind else "keeper.py")
+    for process in parts[:1]:
+        with suppress(psutil.Error):
+            process.kill()
+    return bool(parts)
 
 
 def damaged(place: Place) -> list[str]:
@@ -270,17 +299,19 @@ def main() -> None:
             kind, how = kinds[number % len(kinds)], ENDS[number // len(kinds) % len(ENDS)]
             told = ended(place, kind, how, lasts_s[kind], chance)
             seen.append(told)
-            mark = "FAULT" if told.is_fault else "ok"
+            mark = "FAULT" if told.is_fault else "ok" if told.met else "late"
             print(f"{number + 1:3} {mark:<5} {told.kind:<24} {told.how:<24} {told.after_s:5.1f} s  {told.phase}")
             for line in told.later or (told.at_once if told.is_fault else ()):
                 print(f"          left: {line}")
             sys.stdout.flush()
         bad = damaged(place)
     for how in ENDS:
-        runs = [each for each in seen if each.how == how]
+        runs = [each for each in seen if each.how == how and each.met]
         left, later = sum(bool(each.at_once) for each in runs), sum(bool(each.later) for each in runs)
         print(f"{how:<26} {len(runs):3} runs, {left} left something at once, {later} after the next run")
-    print(f"{count} runs ended: {sum(each.is_fault for each in seen)} at fault, {len(bad)} records damaged")
+    met = sum(each.met for each in seen)
+    faults = sum(each.is_fault for each in seen)
+    print(f"{met} of {count} runs ended in time: {faults} at fault, {len(bad)} records damaged")
     write(asked.json, {"runs": [asdict(each) for each in seen], "kinds": Counter(each.kind for each in seen)})
 
 

@@ -80,7 +80,7 @@ class Controller:
 
     @cached_property
     def _room(self) -> Path:
-        return self._own.enter_context(own_folder("xdist", self._progress.say)) / "run"
+        return self._own.enter_context(own_folder("xdist")) / "run"
 
     @property
     def _told(self) -> Path:

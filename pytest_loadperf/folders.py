@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pytest_loadperf import owner
 from pytest_loadperf.errors import LoadperfError
 from pytest_loadperf.interrupts import deferred
+from pytest_loadperf.owner import Owner
 
 
 def home() -> Path:
@@ -24,23 +25,26 @@ def home() -> Path:
 
 
 @contextmanager
-def own_folder(kind: str, say: Callable[[str], None], leave: Callable[[Path], None] = lambda _: None) -> Iterator[Path]:
-    """An empty folder, gone when the context ends; before it goes, `leave` undoes what is elsewhere because of it.
-
-    Those of the same kind that killed runs left are removed first.
-    """
-    for left in home().glob(f"{kind}.*"):
-        if pid := owner.marked_by(left.name.removeprefix(f"{kind}.")):
-            _remove(left, leave)
-            say(f"loadperf: removed {left} left behind by a run that was killed (pid {pid})")
-    folder = Path(tempfile.mkdtemp(prefix=f"{kind}.{owner.mark()}.", dir=home()))
+def own_folder(kind: str) -> Iterator[Path]:
+    """An empty folder, gone when the context ends."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{Owner.me().mark}-", dir=home()))
     try:
         yield folder
     finally:
         with deferred():
-            _remove(folder, leave)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove(folder: Path, leave: Callable[[Path], None]) -> None:
-    leave(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+def sweep_folders(say: Callable[[str], None], leave: Callable[[Path], None]) -> None:
+    """Remove what killed runs have left; before a folder goes, `leave` undoes what is elsewhere because of it."""
+    with (home() / "sweep.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another run does it
+        for folder in home().glob("*-*"):
+            if (owner := Owner.named(folder.name)) and owner.is_gone:
+                with suppress(OSError):
+                    leave(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                say(f"loadperf: removed {folder} left behind by a run that was killed (pid {owner.pid})")

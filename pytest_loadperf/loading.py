@@ -69,6 +69,7 @@ class Loading:
         self._room = room  # shared by the workers of one xdist run
         self._sharing = ExitStack()
         self._keys: set[str] = set()
+        self._open: list[ExitStack] = []  # of each service
         self._services: dict[str, RunningService] = {}  # by the key of the load that went there
         self.secrets: set[str] = set()
         self.outbox = Outbox()
@@ -97,8 +98,15 @@ class Loading:
                 keep=settings.keep_service,
                 say=self._progress.say,
             )
-        with starting as running:
-            yield running
+        # Where pytest itself is interrupted as it tears down, it drops what it has not come to.
+        with ExitStack() as open_:
+            self._open.append(open_)
+            yield open_.enter_context(starting)
+
+    def pytest_unconfigure(self) -> None:
+        """Whatever became of the fixtures: no service stays."""
+        while self._open:
+            self._open.pop().close()
 
     def measure(self, spec: LoadSpec, service: object, request: pytest.FixtureRequest) -> LoadResult:
         """Run the load of a fixture."""

@@ -1,72 +1,81 @@
-"""Who a container or a folder belongs to: a process, told apart from later ones that get its number."""
+"""Who a container, a folder or a file belongs to: a process, told apart from later ones that get its number."""
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import psutil
 
 OURS = "pytest-loadperf"
-_OWNER = "pytest-loadperf.owner"  # boot:pid:start
-_HOST = "pytest-loadperf.host"
+_OWNER = "pytest-loadperf.owner"
 _KEEP = "pytest-loadperf.keep"
-PARTS = 4  # of a mark, with dots between: process, start, boot, host
+_MARK = re.compile(r"(\d{1,19})_(\d*)_([0-9a-f]{8})_([0-9a-f]{8})(?![0-9a-f])")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process of some machine."""
+
+    pid: int
+    start: str  # empty where that could not be seen
+    boot: str
+    host: str
+
+    @classmethod
+    def me(cls) -> Owner:
+        """This process."""
+        pid = os.getpid()
+        return cls(pid, _start(pid) or "", _boot(), _host())
+
+    @classmethod
+    def named(cls, name: str) -> Owner | None:
+        """The one whose mark stands in a name, if there is one."""
+        found = _MARK.search(name)
+        return cls(int(found[1]), *found.groups()[1:]) if found else None
+
+    @property
+    def mark(self) -> str:
+        """Itself, as a part of a name."""
+        return f"{self.pid}_{self.start}_{self.boot}_{self.host}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended for certain; of other machines' processes nobody here knows."""
+        return self.host == _host() and (self.boot != _boot() or not self._lives())
+
+    def _lives(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass  # it lives, and is another user's
+        start = _start(self.pid)
+        return start is None or self.start in (start, "")
 
 
 def labels(keep: bool) -> dict[str, str]:
     """The labels of what this process starts; what is kept on purpose says so."""
-    me = os.getpid()
-    ours = {OURS: "1", _OWNER: f"{_boot()}:{me}:{_start(me)}", _HOST: _host()}
+    ours = {OURS: "1", _OWNER: Owner.me().mark}
     return {**ours, _KEEP: "1"} if keep else ours
 
 
-def mark() -> str:
-    """The same in a name: its process, and whether that lives, can be told of it."""
-    me = os.getpid()
-    return ".".join((str(me), str(_start(me)), _short(_boot()), _short(_host())))
-
-
-def marked_by(name: str) -> str:
-    """The process whose mark a name begins with; empty where there is none, or its owner isn't gone for certain."""
-    pid, start, boot, host = (*name.split("."), *[""] * PARTS)[:PARTS]
-    if not pid.isdecimal() or host != _short(_host()):
-        return ""
-    return pid if boot != _short(_boot()) or not _lives(int(pid), start) else ""
-
-
-def _short(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:8]
-
-
-def pid_of(labelled: Mapping[str, str]) -> str:
+def owner_of(labelled: Mapping[str, str]) -> Owner | None:
     """The process that set these labels."""
-    return labelled.get(_OWNER, "::").split(":")[1]
+    return Owner.named(labelled.get(_OWNER, ""))
 
 
-def left_behind(labelled: Mapping[str, str]) -> bool:
-    """Whether what has these labels was to be removed by a process that is gone for certain."""
-    if _KEEP in labelled or labelled.get(_HOST) != _host():
-        return False
-    try:
-        boot, pid, start = labelled[_OWNER].split(":")
-        return boot != _boot() or not _lives(int(pid), start)
-    except (KeyError, ValueError):
-        return False
-
-
-def _lives(pid: int, start: str) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it lives, and is another user's
-    return _start(pid) in (start, None)
+def left_by(labelled: Mapping[str, str]) -> Owner | None:
+    """The process that was to remove what has these labels, if it is gone for certain."""
+    owner = None if _KEEP in labelled else owner_of(labelled)
+    return owner if owner and owner.is_gone else None
 
 
 def _start(pid: int) -> str | None:
@@ -83,13 +92,22 @@ def _start(pid: int) -> str | None:
 
 def _boot() -> str:
     """This boot of the machine; where the system does not name it, process numbers and start times have to do."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return "unnamed"
+    return _short(_read("/proc/sys/kernel/random/boot_id"))
 
 
 def _host() -> str:
     """This machine, and on Linux the space of process numbers: a container may share the name of its host."""
+    space = ""
     with suppress(OSError):
-        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
-    return socket.gethostname()
+        space = str(Path("/proc/self/ns/pid").readlink())
+    return _short(f"{socket.gethostname()} {_read('/etc/machine-id')} {space}")
+
+
+def _read(file: str) -> str:
+    with suppress(OSError):
+        return Path(file).read_text().strip()
+    return ""
+
+
+def _short(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]

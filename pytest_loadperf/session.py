@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ import pytest
 from pytest_loadperf.codec import from_plain
 from pytest_loadperf.distribution import ROOM, TOLD, Controller, Worker, ungrouped
 from pytest_loadperf.errors import HistoryError
+from pytest_loadperf.folders import sweep_folders
 from pytest_loadperf.history import environment
 from pytest_loadperf.history.memory import Memory
-from pytest_loadperf.interrupts import ending_in_order
+from pytest_loadperf.interrupts import Interrupts
 from pytest_loadperf.judging import FAULTS, Judging
 from pytest_loadperf.keeping import Keeping
 from pytest_loadperf.loading import Loading
@@ -25,6 +25,7 @@ from pytest_loadperf.records import Acceptance, LoadRecord, LogSlice, RunRecord,
 from pytest_loadperf.report.calibration import calibration_lines
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.report.terminal import Line, summary_lines
+from pytest_loadperf.service.worktree import unlist
 from pytest_loadperf.settings import LoadperfConfig
 
 _EACH = (
@@ -38,11 +39,14 @@ def register(config: pytest.Config, settings: LoadperfConfig) -> None:
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
     room = Path(worker_input[ROOM]) if worker_input is not None else None
     memory, progress = Memory(settings), Progress(config, room.with_suffix(TOLD) if room else None)
-    _end_in_order(config, progress)
+    interrupts = Interrupts(progress.say)
+    interrupts.install()
+    config.add_cleanup(interrupts.restore)
     distributed = worker_input is None and _distributed(config)
     if distributed and config.getoption("dist") == "each":
         raise pytest.UsageError(_EACH)
     manager = config.pluginmanager
+    manager.register(interrupts, "loadperf-interrupts")
     if not distributed:
         loading = Loading(settings, memory, progress, Quiet(room) if room else None)
         manager.register(loading, "loadperf-loading")
@@ -50,15 +54,9 @@ def register(config: pytest.Config, settings: LoadperfConfig) -> None:
     if worker_input is not None:
         manager.register(Worker(worker_input), "loadperf-worker")
     else:
-        manager.register(Session(config, settings, memory), "loadperf-session")
+        manager.register(Session(config, settings, memory, progress), "loadperf-session")
     if distributed:
         manager.register(Controller(progress), "loadperf-controller")
-
-
-def _end_in_order(config: pytest.Config, progress: Progress) -> None:
-    interrupts = ExitStack()
-    interrupts.enter_context(ending_in_order(progress.say))
-    config.add_cleanup(interrupts.close)
 
 
 def _distributed(config: pytest.Config) -> bool:
@@ -101,10 +99,11 @@ class _Test:
 class Session:
     """Collects loads and verdicts from the reports; at the end keeps the record, writes the reports, tells the user."""
 
-    def __init__(self, config: pytest.Config, settings: LoadperfConfig, memory: Memory) -> None:
+    def __init__(self, config: pytest.Config, settings: LoadperfConfig, memory: Memory, progress: Progress) -> None:
         self._config = config
         self._settings = settings
         self._memory = memory
+        self._progress = progress
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._loads: list[LoadRecord] = []
@@ -113,6 +112,10 @@ class Session:
         self._page_faults: list[str] = []
         self._told: list[Line] = []
         self._interrupted = False
+
+    def pytest_sessionstart(self) -> None:
+        """Begin with what runs that were killed have left."""
+        sweep_folders(self._progress.say, unlist)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -144,8 +147,12 @@ class Session:
         """Something is wrong with pytest or a plugin."""
         self._interrupted = True
 
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep the record, then write the reports, which show it among the earlier ones."""
+        """Keep the record, then write the reports, which show it among the earlier ones.
+
+        That takes time, and comes after pytest has torn down what an interrupt left standing.
+        """
         if self._faults:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             return

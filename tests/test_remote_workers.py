@@ -30,7 +30,7 @@ def test_a_worker_gets_the_code_and_takes_part_in_one_load_after_the_other(
             _, name, file = endpoint.split(" ")
             assert name == "basket"
             assert file.endswith("/home/shop/users.py")
-            assert "loadperf-worker-" in file
+            assert "/worker-" in file
             assert run.end.requests == run.end.locust_requests == sum(run.endpoints().values()) > 50
             assert run.end.lost_workers == ()
             away.expect(f"the load is over: {run.end.requests} requests\n")
@@ -107,9 +107,9 @@ class Shopper(FastHttpUser):
 def test_local_workers_and_those_from_elsewhere_work_together(asked: Plan, port: int, tmp_path: Path) -> None:
     with worker(port, tmp_path / "away"):
         run = Run(replace(asked, crew=Crew(1, 1, port=port, come_s=15.0)))
-    here, away = sorted(run.endpoints(), key=lambda name: "loadperf-worker" in name)
-    assert "loadperf-worker" in away
-    assert "loadperf-worker" not in here
+    here, away = sorted(run.endpoints(), key=lambda name: "/worker-" in name)
+    assert "/worker-" in away
+    assert "/worker-" not in here
     assert run.endpoints()[here] == pytest.approx(run.endpoints()[away], rel=0.3)
 
 
@@ -135,7 +135,7 @@ def test_who_was_not_let_in_gets_no_users_and_does_no_harm(asked: Plan, port: in
 
 
 def test_code_that_a_worker_lacks_is_told_with_its_traceback(asked: Plan, port: int, tmp_path: Path) -> None:
-    away_only = "import sys\nif 'loadperf-worker-' in __file__:\n    import nowhere_installed\n"
+    away_only = "import sys\nif '/worker-' in __file__:\n    import nowhere_installed\n"
     Path(asked.users[0].file).write_text(away_only + USER)
     with (
         worker(port, tmp_path / "away"),

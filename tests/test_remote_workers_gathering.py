@@ -119,7 +119,7 @@ def first_is_busy():
     return began
 
 
-IMPORTING = "if 'loadperf-worker-' in __file__:\n    first_is_busy()\n"
+IMPORTING = "if '/worker-' in __file__:\n    first_is_busy()\n"
 CONNECTED = """
 @events.init.add_listener
 def on_init(environment, **_):
@@ -195,7 +195,7 @@ def test_a_worker_that_dies_just_before_it_is_ready_gets_no_users(asked: Plan, p
 
 def test_users_code_that_is_imported_for_ever_ends_with_its_time(asked: Plan, port: int, tmp_path: Path) -> None:
     (tmp_path / "home" / "shop" / "basket.py").write_text(
-        "import sys\nNAME = 'basket'\nwhile '--worker' in sys.argv or 'loadperf-worker' in __file__:\n    pass\n"
+        "import sys\nNAME = 'basket'\nwhile '--worker' in sys.argv or '/worker-' in __file__:\n    pass\n"
     )
     with worker(port, tmp_path / "away") as away:
         with pytest.raises(GeneratorError, match="after 3 s there are 0 of 1 workers"):

@@ -86,7 +86,7 @@ def left(engine: Engine, pid: int) -> list[Any]:
     found = [*api.containers(all=True), *api.networks(), *(api.volumes()["Volumes"] or ())]
     of = [(one.get("Labels") or {}).get("com.docker.compose.project", "") for one in found]
     tags = [tag for image in engine.client.images.list() for tag in image.tags]
-    return [name for name in (*of, *tags) if name.startswith(f"loadperf-{pid}-")]
+    return [name for name in (*of, *tags) if name.startswith(f"loadperf-{pid}_")]
 
 
 def test_the_service_and_what_it_needs_are_up_and_gone_at_the_end(file: Path, engine: Engine, said: list[str]) -> None:
@@ -95,7 +95,7 @@ def test_the_service_and_what_it_needs_are_up_and_gone_at_the_end(file: Path, en
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", service.url)
         names = {name.rpartition("_")[0] for name in left(engine, os.getpid())}
         containers = engine.client.containers.list(filters={"label": "pytest-loadperf=1"}, ignore_removed=True)
-        own = [one for one in containers if f":{os.getpid()}:" in one.labels["pytest-loadperf.owner"]]
+        own = [one for one in containers if one.labels["pytest-loadperf.owner"].startswith(f"{os.getpid()}_")]
         assert {one.labels["com.docker.compose.service"] for one in own} == {"web", "db"}
         assert names
 
@@ -134,7 +134,7 @@ def test_each_container_of_the_service_has_an_address_and_samples_and_what_befal
         with service.sampling(time.monotonic()) as samples:
             time.sleep(0.6)
         for one in engine.client.containers.list(ignore_removed=True):
-            if re.fullmatch(rf"loadperf-{os.getpid()}-.*(db|web.2)(.1)?", one.name or ""):
+            if re.fullmatch(rf"loadperf-{os.getpid()}_.*(db|web.2)(.1)?", one.name or ""):
                 one.kill()
         happened = {str(event) for event in service.events_between(began, time.time())}
 
@@ -184,7 +184,7 @@ def test_one_that_its_restart_policy_brings_through_is_ready_and_a_later_restart
         (container,) = [
             one
             for one in engine.client.containers.list(ignore_removed=True)
-            if re.fullmatch(rf"loadperf-{os.getpid()}-.*web.*", one.name or "")
+            if re.fullmatch(rf"loadperf-{os.getpid()}_.*web.*", one.name or "")
         ]
         container.exec_run(["sh", "-c", "kill -9 1; kill -INT 1; kill 1"])
         with pytest.raises(ServiceError, match="was restarted after it ended with exit code"):
@@ -258,7 +258,7 @@ def test_what_a_killed_run_left_is_removed_with_networks_and_volumes(
         assert left(engine, owner.pid)
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-        assert len([name for name in sweep(engine.client, said.append) if f"loadperf-{owner.pid}-" in name]) == 2
+        assert len([name for name in sweep(engine.client, said.append) if f"loadperf-{owner.pid}_" in name]) == 2
 
     assert left(engine, owner.pid) == []
 

@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,8 @@ from docker_engine import the_engine
 from service_asking import owner_of, soon
 
 from pytest_loadperf import owner
+from pytest_loadperf.folders import own_folder, sweep_folders
+from pytest_loadperf.owner import Owner
 from pytest_loadperf.service.engine import Engine
 from pytest_loadperf.service.sweep import sweep
 
@@ -28,9 +33,14 @@ def said() -> list[str]:
     return []
 
 
+def _is_of(container: Any, pid: int) -> bool:
+    found = owner.owner_of(container.labels)
+    return found is not None and found.pid == pid
+
+
 def containers_of(engine: Engine, pid: int) -> list[Any]:
     found = engine.client.containers.list(all=True, filters={"label": "pytest-loadperf=1"}, ignore_removed=True)
-    return [container for container in found if owner.pid_of(container.labels) == str(pid)]
+    return [container for container in found if _is_of(container, pid)]
 
 
 def killed(process: subprocess.Popen[str]) -> None:
@@ -89,51 +99,49 @@ def sleeper() -> Iterator[int]:
         process.kill()
 
 
-def labelled(**changes: str) -> dict[str, str]:
+def labelled(**changes: Any) -> dict[str, str]:
     """The labels of a container that this process started, with parts of its owner changed."""
-    labels = owner.labels(keep=False)
-    boot, pid, start = labels["pytest-loadperf.owner"].split(":")
-    parts = {"boot": boot, "pid": pid, "start": start, **changes}
-    labels["pytest-loadperf.owner"] = "{boot}:{pid}:{start}".format(**parts)
-    return labels | {name: value for name, value in changes.items() if name.startswith("pytest-loadperf")}
+    return {**owner.labels(keep=False), "pytest-loadperf.owner": replace(Owner.me(), **changes).mark}
 
 
 def test_an_owner_that_lives_has_left_nothing_behind() -> None:
-    assert not owner.left_behind(labelled())
-    assert owner.pid_of(labelled()) == str(os.getpid())
+    assert owner.left_by(labelled()) is None
+    assert owner.owner_of(labelled()) == Owner.me()
 
 
 def test_an_owner_that_is_gone_has() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
-    assert owner.left_behind(labelled(pid=str(process.pid)))
+    assert owner.left_by(labelled(pid=process.pid)) == replace(Owner.me(), pid=process.pid)
 
 
 def test_an_owner_that_nobody_has_buried_has() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        assert soon(lambda: owner.left_behind(labelled(pid=str(process.pid))))
+        assert soon(lambda: owner.left_by(labelled(pid=process.pid)) is not None)
 
 
 def test_a_later_process_with_the_owners_number_is_not_the_owner(sleeper: int) -> None:
-    assert owner.left_behind(labelled(pid=str(sleeper)))
+    assert owner.left_by(labelled(pid=sleeper))
+    assert not owner.left_by(labelled(pid=sleeper, start=""))  # whose start could not be seen
 
 
 def test_an_owner_before_the_machine_was_started_anew_is_gone() -> None:
-    assert owner.left_behind(labelled(boot="another-boot"))
+    assert owner.left_by(labelled(boot="00000000"))
 
 
 @pytest.mark.parametrize(
     "labels",
     [
-        {"pytest-loadperf.host": "elsewhere", "boot": "another-boot"},
-        {"pytest-loadperf.keep": "1", "boot": "another-boot"},
+        labelled(host="00000000", boot="00000000"),
+        {**labelled(boot="00000000"), "pytest-loadperf.keep": "1"},
         {"pytest-loadperf.owner": "someone"},
-        {"pytest-loadperf.owner": "a:b:c:d"},
+        {"pytest-loadperf.owner": "1:2:3"},
+        {},
     ],
-    ids=["another machine's", "kept", "another version's", "no owner's"],
+    ids=["another machine's", "kept", "another version's", "an earlier version's", "no owner's"],
 )
 def test_what_is_not_certainly_left_behind_stays(labels: dict[str, str]) -> None:
-    assert not owner.left_behind(labelled(**labels))
+    assert owner.left_by(labels) is None
 
 
 def test_an_owner_of_another_user_that_cannot_be_looked_into_lives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,4 +149,28 @@ def test_an_owner_of_another_user_that_cannot_be_looked_into_lives(monkeypatch: 
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", refused)  # what hidepid=2 makes of another user's process, without being another
-    assert not owner.left_behind(labelled(pid="4194304999"))
+    assert owner.left_by(labelled(pid=4194304999)) is None
+
+
+def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: list[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import signal; from pytest_loadperf.folders import own_folder\n"
+        "with own_folder('xdist') as folder: print(folder, flush=True); signal.pause()"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stdout is not None
+        left = Path(run.stdout.readline().strip())
+        sweep_folders(said.append, lambda _: None)
+        assert left.exists()  # its owner lives
+        run.kill()
+        run.wait()
+    with own_folder("xdist") as own:
+        sweep_folders(said.append, lambda _: None)
+        assert own.exists()
+    assert not left.exists()
+    assert not own.exists()
+    assert said == [f"loadperf: removed {left} left behind by a run that was killed (pid {run.pid})"]

@@ -119,7 +119,7 @@ def test_the_same_build_has_not_and_nothing_of_it_stays_nor_is_it_a_baseline_of_
     told = Counter(starts.read_text().splitlines())
     assert sorted(told.values()) == [2, 2], told  # each pair is of services that were started for it
     result.stdout.no_fnmatch_line("*measuring again*")
-    assert list(place.glob("pytest-loadperf-*/against.*")) == []
+    assert list(place.glob("pytest-loadperf-*/against-*")) == []
     assert git(repository.path, "worktree", "list").count("\n") == 0
     after = repository.run("--loadperf-require-baseline")
     after.assert_outcomes(failed=1)

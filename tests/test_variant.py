@@ -14,10 +14,11 @@ import pytest
 from repositories import git
 
 from pytest_loadperf.errors import ServiceError, UsageFault
+from pytest_loadperf.folders import sweep_folders
 from pytest_loadperf.service.against import Against
 from pytest_loadperf.service.spec import ComposeSpec, DockerSpec, ProcessSpec, Spec, UrlSpec
 from pytest_loadperf.service.variant import variant
-from pytest_loadperf.service.worktree import checked_out
+from pytest_loadperf.service.worktree import checked_out, unlist
 
 GIT_MAIN = Against(ref="main")
 
@@ -38,7 +39,7 @@ def top(tmp_path: Path) -> Path:
 
 @contextmanager
 def beside(spec: Spec, against: Against = GIT_MAIN) -> Iterator[tuple[Spec, str]]:
-    with variant(spec, against, print) as found:
+    with variant(spec, against) as found:
         yield found
 
 
@@ -161,9 +162,9 @@ def test_a_checkout_leaves_the_repository_as_it_was(top: Path) -> None:
     (top / ".git/hooks/post-checkout").write_text("#!/bin/sh\ntouch ../../hooked\nexit 1\n")
     (top / ".git/hooks/post-checkout").chmod(0o755)
     before = (git(top, "status", "--porcelain"), git(top, "branch", "-a"), git(top, "worktree", "list"))
-    with checked_out(top / "app", "main", print) as tree:
+    with checked_out(top / "app", "main") as tree:
         assert not (tree.path.parent.parent / "hooked").exists()
-        with checked_out(top, "main~0", print) as other:  # another worker of the same run
+        with checked_out(top, "main~0") as other:  # another worker of the same run
             assert other.path != tree.path
         assert tree.path.exists()
     assert (git(top, "status", "--porcelain"), git(top, "branch", "-a"), git(top, "worktree", "list")) == before
@@ -173,7 +174,7 @@ def test_a_worktree_of_the_users_own_whose_disk_is_away_stays_known(top: Path, t
     theirs = tmp_path / "theirs"
     git(top, "worktree", "add", "--detach", str(theirs))
     theirs.rename(tmp_path / "away")
-    with checked_out(top, "main", print):
+    with checked_out(top, "main"):
         pass
     (tmp_path / "away").rename(theirs)
     assert git(theirs, "rev-parse", "HEAD") == git(top, "rev-parse", "HEAD")
@@ -182,7 +183,7 @@ def test_a_worktree_of_the_users_own_whose_disk_is_away_stays_known(top: Path, t
 def test_a_run_inside_of_a_git_hook_is_not_led_astray(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere")
-    with checked_out(top, "main", print) as tree:
+    with checked_out(top, "main") as tree:
         assert (tree.path / "app/text").read_text() == "before"
 
 
@@ -193,7 +194,7 @@ def test_without_git_that_is_said(top: Path, monkeypatch: pytest.MonkeyPatch) ->
             ServiceError,
             match=r"the git repository of .* failed: git can't be run: No such file or directory. Install it, or give",
         ),
-        checked_out(top, "main", print),
+        checked_out(top, "main"),
     ):
         pytest.fail("it was there")
 
@@ -201,21 +202,21 @@ def test_without_git_that_is_said(top: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_a_killed_run_left_is_removed_by_the_next(top: Path) -> None:
     code = (
         "import signal, sys; from pathlib import Path; from pytest_loadperf.service.worktree import checked_out\n"
-        "with checked_out(Path(sys.argv[1]), 'main', print) as tree:\n"
+        "with checked_out(Path(sys.argv[1]), 'main') as tree:\n"
         "    print(tree.path, flush=True); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(top)], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         left = Path(run.stdout.readline().strip())
         said: list[str] = []
-        with checked_out(top, "main", said.append):
-            assert left.exists()  # its owner lives
+        sweep_folders(said.append, unlist)
+        assert left.exists()  # its owner lives
         run.send_signal(signal.SIGKILL)
         run.wait()
     assert left.exists()
-    with checked_out(top, "main", said.append):
-        assert not left.parent.exists()
-    assert said == [f"loadperf: removed {left} left behind by a run that was killed (pid {run.pid})"]
+    sweep_folders(said.append, unlist)
+    assert not left.parent.exists()
+    assert f"loadperf: removed {left.parent} left behind by a run that was killed (pid {run.pid})" in said
     assert git(top, "worktree", "list").count("\n") == 0
 
 

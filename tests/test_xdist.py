@@ -159,7 +159,7 @@ def test_nothing_is_left_in_the_temporary_folder(
     folder = tmp_path_factory.mktemp("tmp")
     monkeypatch.setenv("TMPDIR", str(folder))
     shop.run("-n2", "-k", "ordinary").assert_outcomes(passed=50)
-    assert list(folder.glob("pytest-loadperf-*/xdist.*")) == []
+    assert list(folder.glob("pytest-loadperf-*/xdist-*")) == []
 
 
 def test_load_tests_share_their_loads_and_services_however_they_ask_for_them(project: Project) -> None:

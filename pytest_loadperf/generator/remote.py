@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from pytest_loadperf.folders import own_folder
+from pytest_loadperf.folders import own_folder, sweep_folders
 from pytest_loadperf.generator.protocol import Join, send
 from pytest_loadperf.generator.start import REFUSED, command, end, how_ended
 
@@ -18,10 +18,11 @@ _PAUSE_S = 1.0  # after a process that broke
 
 def serve(host: str, port: int, code: Path | None, say: Callable[[str], None]) -> None:
     """Take part in every load of the generators that listen there; returns when one does not want this worker."""
+    sweep_folders(say, lambda _: None)
     home = uuid4().hex  # host and process number would be the same in two containers of one network
     while True:
         say(f"waiting for a load at {host}:{port}")
-        status = _take_part(Join(host, port, code=str(code.resolve()) if code else "", home=home), say)
+        status = _take_part(Join(host, port, code=str(code.resolve()) if code else "", home=home))
         if status == REFUSED:
             return
         if status != 0:
@@ -29,9 +30,9 @@ def serve(host: str, port: int, code: Path | None, say: Callable[[str], None]) -
             time.sleep(_PAUSE_S)
 
 
-def _take_part(join: Join, say: Callable[[str], None]) -> int:
+def _take_part(join: Join) -> int:
     """One load, from the wait for its beginning; the exit status of the process."""
-    with own_folder("worker", say) as folder:
+    with own_folder("worker") as folder:
         process = subprocess.Popen(command(), stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
         try:
             assert process.stdin is not None

@@ -56,7 +56,7 @@ def start_both(
     """
     from pytest_loadperf.service.variant import variant
 
-    with variant(spec, against, say) as (other, name), ExitStack() as stack:
+    with variant(spec, against) as (other, name), ExitStack() as stack:
         running = stack.enter_context(start(spec, backend=backend, fallback=fallback, keep=keep, say=say))
         if (why := running.record.fallback_from) is not None:
             raise UsageFault(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 import shutil
@@ -27,7 +26,7 @@ from pytest_loadperf.service.engine import Engine, in_words
 from pytest_loadperf.service.image import digest, stable_tag, tidied
 from pytest_loadperf.service.running import RunningService
 from pytest_loadperf.service.spec import ComposeSpec
-from pytest_loadperf.service.sweep import PROJECT, sweep
+from pytest_loadperf.service.sweep import KEPT, PREFIX, PROJECT, sweep
 
 _LAST_LINES = 20
 
@@ -39,7 +38,7 @@ def in_compose(
     """The service, ready to be loaded; the whole project is gone when the context ends, unless it is to be kept."""
     client = engine.client
     sweep(client, say)
-    project = Project(spec)
+    project = Project(spec, keep)
     with _removed(project, client, keep, say):
         project.up(owner.labels(keep), say)
         started = time.monotonic()
@@ -53,11 +52,11 @@ def in_compose(
 class Project:
     """A compose file under a name that only this run uses."""
 
-    def __init__(self, spec: ComposeSpec) -> None:
+    def __init__(self, spec: ComposeSpec, keep: bool = False) -> None:
         if not spec.file.is_file():
             raise ServiceError(f"{spec.name} was not started: there is no {spec.file}. Correct file=")
         self._spec = spec
-        self.name = f"loadperf-{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = f"{KEPT if keep else PREFIX}{owner.Owner.me().mark}-{secrets.token_hex(3)}"
         self._command = [*_compose(), "--ansi", "never", "-p", self.name, "-f", str(spec.file)]
         self._services = self._read_services()
 
@@ -76,7 +75,7 @@ class Project:
         say(f"loadperf: starting {self._spec.name}")
         services: dict[str, dict[str, object]] = {name: {"labels": labels} for name in self._services}
         services[self._spec.service]["ports"] = [f"127.0.0.1::{self._spec.port}"]  # a free one of this machine's own
-        with own_folder("compose", say) as folder:
+        with own_folder("compose") as folder:
             override = folder / "override.json"
             override.write_text(json.dumps({"services": services}))  # JSON is YAML
             words = ["-f", str(override), "up", "-d", "--build", self._spec.service]

@@ -39,7 +39,8 @@ def in_docker(spec: DockerSpec, engine: Engine, *, keep: bool, say: Callable[[st
         started = time.monotonic()
 
         def make(number: int) -> Container:
-            with in_words(f"starting {spec.name}", secrets=spec.secrets):
+            # An interrupt in between would leave one that the engine has made and nobody knows of yet.
+            with deferred(), in_words(f"starting {spec.name}", secrets=spec.secrets):
                 return _start(spec, client, image, f"{name}-{number + 1}", keep)
 
         record = ServiceRecord(

@@ -176,10 +176,18 @@ def _end(keeper: subprocess.Popen[bytes]) -> None:
 def _end_session(leader: psutil.Process) -> None:
     if psutil.pid_exists(leader.pid) and not leader.is_running():
         return  # its number is another's by now
-    for pid in psutil.pids():
-        with suppress(OSError):
-            if os.getsid(pid) == leader.pid:
+    while found := [*_session(leader.pid)]:  # one may be forking this moment
+        for pid in found:
+            with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _session(number: int) -> Iterator[int]:
+    for pid in psutil.pids():
+        with suppress(OSError, psutil.Error):
+            if os.getsid(pid) == number and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                yield pid
 
 
 def _environment(spec: ProcessSpec, port: int) -> dict[str, str]:

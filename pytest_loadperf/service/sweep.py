@@ -11,21 +11,28 @@ from docker.errors import APIError
 from pytest_loadperf import owner
 from pytest_loadperf.notice import Notice
 
+PREFIX = "loadperf-"  # of the name of each Compose project of ours, with its owner's mark
+KEPT = "loadperf-kept-"
 PROJECT = "com.docker.compose.project"
 
 
 def sweep(client: DockerClient, say: Callable[[str], None]) -> list[str]:
-    """Remove what dead owners left; their names. What a living run uses, or was kept on purpose, stays."""
+    """Remove what dead owners left; its names. What a living run uses, or was kept on purpose, stays."""
     removed = []
     for found in client.api.containers(all=True, filters={"label": f"{owner.OURS}=1"}):
         labels = found["Labels"]
-        if owner.left_behind(labels) and _remove(client, found["Id"]):
+        if (owned := owner.left_by(labels)) and _remove(client, found["Id"]):
             name = found["Names"][0].lstrip("/")
-            pid = owner.pid_of(labels)
-            say(Notice(f"loadperf: removed container {name} left behind by a run that was killed (pid {pid})"))
+            say(Notice(f"loadperf: removed container {name} left behind by a run that was killed (pid {owned.pid})"))
             removed.append(name)
             if project := labels.get(PROJECT):
                 _remove_project(client, project)
+    # Compose makes these before the first container.
+    for made in (*client.networks.list(filters={"label": PROJECT}), *client.volumes.list(filters={"label": PROJECT})):
+        project = (made.attrs["Labels"] or {}).get(PROJECT, "")
+        ours = project.startswith(PREFIX) and not project.startswith(KEPT)
+        if ours and (by := owner.Owner.named(project)) and by.is_gone:
+            _remove_project(client, project)
     return removed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ _REST = r"(?:/[^\s:;,'\"]*|(?![\w.-]))"  # of a path that begins with the reposi
 
 
 @contextmanager
-def variant(spec: Spec, against: Against, say: Callable[[str], None]) -> Iterator[tuple[Spec, str]]:
+def variant(spec: Spec, against: Against) -> Iterator[tuple[Spec, str]]:
     """The spec of the baseline and how it is called, for as long as what it stands on is there.
 
     Raises UsageFault for what can't be measured side by side, ServiceError for a ref that can't be had.
@@ -32,7 +32,7 @@ def variant(spec: Spec, against: Against, say: Callable[[str], None]) -> Iterato
     folder = spec.build if isinstance(spec, DockerSpec) else spec.cwd if isinstance(spec, ProcessSpec) else None
     if folder is None or against.ref is None:
         raise UsageFault(_refusal(spec, against))
-    with checked_out(folder, against.ref, say) as tree:
+    with checked_out(folder, against.ref) as tree:
         yield _at(spec, tree), f"{against} ({tree.sha[:7]})"
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_loadperf.errors import ServiceError
 from pytest_loadperf.folders import own_folder
+from pytest_loadperf.interrupts import deferred
 from pytest_loadperf.redact import redact
 
+_KIND = "against"
 _GITS_OWN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")  # set where git itself runs pytest, in a hook
 
 
@@ -34,19 +36,20 @@ class Worktree:
 
 
 @contextmanager
-def checked_out(folder: Path, ref: str, say: Callable[[str], None]) -> Iterator[Worktree]:
-    """The repository of `folder` at `ref`; gone when the context ends. Raises ServiceError.
-
-    What killed runs left of theirs is removed before.
-    """
+def checked_out(folder: Path, ref: str) -> Iterator[Worktree]:
+    """The repository of `folder` at `ref`; gone when the context ends. Raises ServiceError."""
     top = _top(folder, ref)
     sha = _commit(top, ref)
-    with own_folder("against", say, _unlist) as place:
+    with own_folder(_KIND) as place:
         path = place.resolve() / top.name  # a build is called after its folder
         # Hooks are for people: one that runs after a checkout may install, or fail.
         add = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", str(path), sha)
-        _git(top, f"checking out git:{ref}", "Look whether `git worktree add` works there", *add)
-        yield Worktree(top, path, sha)
+        try:
+            _git(top, f"checking out git:{ref}", "Look whether `git worktree add` works there", *add)
+            yield Worktree(top, path, sha)
+        finally:
+            with deferred():
+                unlist(place)
 
 
 def _top(folder: Path, ref: str) -> Path:
@@ -64,12 +67,12 @@ def _commit(top: Path, ref: str) -> str:
     return done.stdout.strip()
 
 
-def _unlist(place: Path) -> None:
-    """Have their repository forget the worktrees in this folder.
+def unlist(place: Path) -> None:
+    """Have their repository forget the worktrees in this folder, if it is one for them.
 
     Never by `prune`, which takes others whose disk is away for gone.
     """
-    for path in place.iterdir():
+    for path in place.iterdir() if place.name.startswith(_KIND) else ():
         shared = _ran(path, "rev-parse", "--path-format=absolute", "--git-common-dir").stdout.strip()
         if shared:  # else git was killed before it had made one
             _ran(Path(shared), "worktree", "remove", "--force", "--force", str(path))
