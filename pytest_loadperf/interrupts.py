@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+import pytest
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 _SAID = "loadperf: removing what this run has started; once more leaves it to the next run"
@@ -43,10 +45,12 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
-        """One was obeyed: pytest tears down."""
+        """One was obeyed: pytest is about to say where, which takes it a moment, and to tear down."""
         self._end()
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """The tests are over: what is left is to remove services, to keep what was measured and to tell it."""
         self._end()

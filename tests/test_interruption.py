@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from projects import ANSWERING, Project, generators, hear_ctrl_c, python
+from projects import ANSWERING, BRIEF, Project, generators, hear_ctrl_c, python
 
 LONG = 'long = load(Shopper, Stage("hold", users=2, duration="60s"))\ndef test_long(long): pass\n'
 
@@ -31,8 +31,8 @@ loadperf_service = process_service(
 class Running:
     """A pytest of the project that is in the middle of its load."""
 
-    def __init__(self, project: Project) -> None:
-        project.module("test_it", LONG)
+    def __init__(self, project: Project, tests: str = LONG) -> None:
+        project.module("test_it", tests)
         self._output = project.path / "output.txt"
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
@@ -104,6 +104,27 @@ def test_a_second_ctrl_c_does_not_leave_what_the_first_was_removing(project: Pro
         assert running.left(within_s=0.5) == []
         said = "loadperf: removing what this run has started; once more leaves it to the next run"
         assert said in running.output().splitlines()
+    finally:
+        running.end()
+
+
+def test_ctrl_c_while_one_service_is_removed_leaves_no_other(project: Project) -> None:
+    (project.path / "conftest.py").write_text(
+        RELUCTANT.replace("time.sleep(2)", "open('ending', 'w').close(), time.sleep(2)")
+        + "loadperf_service, other_service = process_service(\n"
+        f'    [sys.executable, {str(ANSWERING)!r}, "--port", "{{port}}"], ready="/anything"\n), loadperf_service\n'
+    )
+    running = Running(project, f"rush = load(Shopper, {BRIEF})\ndef test_rush(rush, other_service): pass\n")
+    try:
+        deadline = time.monotonic() + 60
+        while not (project.path / "ending").exists():
+            assert time.monotonic() < deadline, running.output()
+            running.tree = psutil.Process(running.process.pid).children(recursive=True) or running.tree
+            time.sleep(0.01)
+        running.process.send_signal(signal.SIGINT)
+        running.process.wait(timeout=10)
+        assert running.left(within_s=0.5) == []
+        assert "KeyboardInterrupt" in running.output()
     finally:
         running.end()
 

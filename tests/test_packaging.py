@@ -68,7 +68,7 @@ OWNERS = {
     "psutil": {"owner.py", "service/", "history/environment.py", "generator/"},
     "pytest": {
         *("plugin.py", "fixtures.py", "options.py", "settings.py", "session.py", "loading.py", "judging.py"),
-        *("scheduling.py", "distribution.py", "report/progress.py"),
+        *("scheduling.py", "distribution.py", "interrupts.py", "report/progress.py"),
     },
     "xdist": {"scheduling.py"},  # present or not
 }

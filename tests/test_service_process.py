@@ -111,6 +111,18 @@ def test_a_killed_pytest_leaves_nothing_running() -> None:
     assert len(pids) >= 4  # the two strays, the keeper, the command
 
 
+def test_a_killed_keeper_leaves_nothing_running() -> None:
+    with start(spec("burn"), say=print) as service:
+        assert isinstance(service, ProcessService)
+        service.keeper.kill()
+        service.keeper.wait()
+        assert not gone(service.pid)
+        with pytest.raises(ServiceError, match="ended with its keeper, killed by SIGKILL"):
+            service.check()
+
+    assert gone(service.pid)
+
+
 def test_one_that_is_paused_uses_no_cpu_until_it_is_resumed() -> None:
     with start(spec("burn"), say=print) as service:
         assert isinstance(service, ProcessService)
