@@ -104,6 +104,7 @@ def test_what_befell_a_container_comes_first(events: Sequence[tuple[str, float, 
     ("latencies", "cpu", "before", "cause"),
     [
         ((10.0, 30.0), 30.0, BEFORE, "GET /search alone is slower: its p95 +50%, the others’ +0% at most"),
+        ((12.0, 60.0), 30.0, BEFORE, "GET /search is slower than the others: its p95 +200%, the others’ +20% at most"),
         ((15.0, 30.0), 30.0, BEFORE, "the service waits for something: it is slower, with no more CPU a request (+0%)"),
         ((15.0, 30.0), 45.0, BEFORE, "each request takes more of the service’s CPU than before: +50%"),
         ((15.0, 30.0), math.nan, BEFORE, ""),

@@ -107,7 +107,8 @@ def _one_endpoint(load: LoadRecord, before: Sequence[LoadRecord]) -> Iterator[st
     slowest = max(changes, key=lambda name: changes[name])
     rest = max(change for name, change in changes.items() if name != slowest)
     if changes[slowest] >= _CHANGED and rest <= _ALONE * changes[slowest]:
-        yield f"{slowest} alone is slower: its p95 {changes[slowest]:+.0%}, the others’ {rest:+.0%} at most"
+        how = "alone is slower" if rest < _CHANGED else "is slower than the others"
+        yield f"{slowest} {how}: its p95 {changes[slowest]:+.0%}, the others’ {rest:+.0%} at most"
 
 
 def _work(load: LoadRecord, before: Sequence[LoadRecord]) -> Iterator[str]:
