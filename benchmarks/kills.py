@@ -17,9 +17,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -231,7 +232,7 @@ def lasted(place: Place, kind: str) -> float:
 
 def ended(place: Place, kind: str, how: str, lasts_s: float, chance: random.Random) -> Ended:
     """One run, ended in one way at a random moment; and the next one."""
-    after_s = chance.uniform(0.1, lasts_s)
+    after_s = chance.uniform(0.1, lasts_s / 2 if " of " in how else lasts_s)
     running = place.start(kind)
     with suppress(subprocess.TimeoutExpired):
         running.wait(after_s)
@@ -264,16 +265,27 @@ def end(place: Place, running: subprocess.Popen[bytes], how: str, kind: str, cha
     if how in ("SIGTERM", "SIGKILL"):
         running.send_signal(signal.SIGTERM if how == "SIGTERM" else signal.SIGKILL)
         return True
-    if "generator" not in how and "xdist" not in kind and "process" not in kind:
-        containers = place.containers()
-        for container in containers[:1]:
-            place.kill_container(container)
-        return bool(containers)
-    parts = place.parts(running, "generator" if "generator" in how else _XDIST if "xdist" in kind else "keeper.py")
-    for process in parts[:1]:
-        with suppress(psutil.Error):
-            process.kill()
-    return bool(parts)
+    while running.poll() is None:
+        if parts := killers(place, running, how, kind):
+            time.sleep(chance.uniform(0, 0.5))
+            parts[0]()
+            return True
+        time.sleep(0.02)  # it is not there yet
+    return False
+
+
+def killers(place: Place, running: subprocess.Popen[bytes], how: str, kind: str) -> list[Callable[[], None]]:
+    """What kills a part of a run, if there is one now: its generator, a worker, or what it loads."""
+    if "generator" not in how and kind in ("docker", "compose"):
+        return [partial(place.kill_container, container) for container in place.containers()]
+    word = "generator" if "generator" in how else _XDIST if "xdist" in kind else "keeper.py"
+    return [partial(killed, process) for process in place.parts(running, word)]
+
+
+def killed(process: psutil.Process) -> None:
+    """It may be gone by itself."""
+    with suppress(psutil.Error):
+        process.kill()
 
 
 def damaged(place: Place) -> list[str]:
