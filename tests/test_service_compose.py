@@ -124,6 +124,16 @@ def test_the_next_run_finds_the_layers(file: Path, said: list[str]) -> None:
     assert any("cache" in line.lower() for line in said)
 
 
+def test_the_same_layers_keep_the_name_that_another_project_gave_them(file: Path, engine: Engine) -> None:
+    copy = file.with_name("copy.yml")
+    copy.write_text(file.read_text())
+    for each in (file, copy):
+        with start(ComposeSpec(file=each, service="web", port=8000), say=print):
+            pass
+    (one,), (other,) = (engine.client.images.list(f"loadperf/{name}-yml") for name in ("shop", "copy"))
+    assert one.id == other.id
+
+
 def test_each_container_of_the_service_has_an_address_and_samples_and_what_befalls_the_others_is_seen(
     file: Path, engine: Engine
 ) -> None:

@@ -121,7 +121,8 @@ class Project:
     def name_images(self, client: DockerClient) -> None:
         """Give what was built a name that the next run's build finds, in place of one that only this run has."""
         for image in client.images.list(filters={"reference": f"{self.name}*"}):
-            for own in image.tags:
+            # The same layers may have names of other projects, too.
+            for own in filter(lambda tag: tag.startswith(self.name), image.tags):
                 service = own.rpartition(":")[0].removeprefix(self.name)[1:]
                 tag = stable_tag(self._spec.file, service)
                 with tidied(client, tag):
