@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from pytest_loadperf import options
+from pytest_loadperf import options, worker_token
 from pytest_loadperf.errors import GeneratorError, HistoryError, LoadperfError
 from pytest_loadperf.history.accept import acceptance
 from pytest_loadperf.history.environment import versions
@@ -106,6 +107,12 @@ def _folder(text: str) -> Path:
 def _worker(asked: argparse.Namespace) -> None:
     from pytest_loadperf.generator.remote import serve
 
+    token = worker_token.given(os.environ)
+    if token is None:
+        raise GeneratorError(
+            f"{worker_token.VARIABLE} is not set: it has to be the token of the run whose loads this worker is for"
+        )
+
     def stop(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
@@ -113,7 +120,7 @@ def _worker(asked: argparse.Namespace) -> None:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)  # which a container's first process would ignore
     try:
-        serve(host, port, asked.code, _say)
+        serve(host, port, token, asked.code, _say)
     except KeyboardInterrupt:
         return
     raise GeneratorError("the generator does not want this worker")

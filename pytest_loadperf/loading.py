@@ -128,7 +128,7 @@ class Loading:
         for url in service.urls:
             guard.check_url(url)
         given_secrets = (*service.secrets, *(counterpart.service.secrets if counterpart else ()))
-        secrets = tuple(secret for secret in given_secrets if len(secret) >= _HIDDEN_FROM)
+        secrets = (*(secret for secret in given_secrets if len(secret) >= _HIDDEN_FROM), self._settings.token)
         self.secrets.update(secrets)
         if self._settings.calibrate:
             spec = replace(spec, trials=self._settings.calibrate)

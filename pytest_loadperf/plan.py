@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from secrets import token_urlsafe
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.quantity import duration_s
@@ -148,6 +149,8 @@ class Crew:
     port: int = 0  # any that is free
     come_s: float = 60.0  # how long they may take to come
     root: str = ""  # the folder that a worker with code of its own has in its image
+    token: str = field(default_factory=token_urlsafe, repr=False, compare=False)  # that they have to show
+    token_given: bool = False  # by the user, who knows it
 
     @property
     def size(self) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any, Literal, TypeVar, cast
 
 import pytest
 
-from pytest_loadperf import options
+from pytest_loadperf import options, worker_token
+from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.plan import Crew
 from pytest_loadperf.service.against import Against
 
@@ -45,6 +47,8 @@ class LoadperfConfig:
     workers: int | None = None  # processes of this machine
     master: tuple[str, int] | None = None  # where workers from elsewhere are listened for
     expect_workers: int = 0  # from elsewhere
+    token: str = field(default_factory=token_urlsafe, repr=False)  # that they have to show
+    token_given: bool = False
 
     @property
     def unjudged(self) -> str | None:
@@ -59,9 +63,10 @@ class LoadperfConfig:
         if self.expect_workers == 0 and local == 1:
             return None
         if self.expect_workers == 0:
-            return Crew(local)
+            return Crew(local, token=self.token, token_given=self.token_given)
         host, port = self.master or (options.MASTER_HOST, options.MASTER_PORT)
-        return Crew(local, self.expect_workers, host, port, root=str(self.rootpath.resolve()))
+        root = str(self.rootpath.resolve())
+        return Crew(local, self.expect_workers, host, port, root=root, token=self.token, token_given=self.token_given)
 
 
 def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
@@ -86,6 +91,7 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
     against, url = parsed("against", options.against), config.getoption("loadperf_url")
     calibrate = config.getoption("loadperf_calibrate")
     _refuse(against, url, calibrate, master, expect_workers)
+    token = _token(environ)
     return LoadperfConfig(
         rootpath=config.rootpath,
         backend=backend,
@@ -110,7 +116,16 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         workers=parsed("workers", options.count),
         master=master,
         expect_workers=expect_workers,
+        token=token or token_urlsafe(),
+        token_given=token is not None,
     )
+
+
+def _token(environ: dict[str, str]) -> str | None:
+    try:
+        return worker_token.given(environ)
+    except UsageFault as fault:
+        raise pytest.UsageError(str(fault)) from None
 
 
 def _refuse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -9,12 +10,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
+from zmq.utils import z85
 
 from pytest_loadperf.plan import Crew, Plan, Reference, Stage
 
+TOKEN = "of-these-tests-alone"
+expecting = partial(Crew, token=TOKEN, token_given=True)
 SHORT = (Stage("only", users=4, duration="1s"),)
 LONG = (Stage("only", users=4, duration="30s"),)
 USER = """
@@ -37,6 +42,11 @@ def free_port() -> int:
         return number
 
 
+def secret_key() -> bytes:
+    """Of a generator that knows the token."""
+    return z85.encode(hashlib.scrypt(TOKEN.encode(), salt=b"pytest-loadperf", n=2**14, r=8, p=1, dklen=32))
+
+
 def shop(server: str, port: int, home: Path) -> Plan:
     """A plan whose user imports a module of its own package."""
     (home / "shop").mkdir(parents=True)
@@ -48,7 +58,7 @@ def shop(server: str, port: int, home: Path) -> Plan:
         stages=SHORT,
         urls=(server,),
         sys_path=(str(home), *sys.path),
-        crew=Crew(joined=1, port=port, root=str(home), come_s=15.0),
+        crew=expecting(joined=1, port=port, root=str(home), come_s=15.0),
     )
 
 
@@ -84,15 +94,14 @@ class Elsewhere:
 
 
 @contextmanager
-def worker(port: int, folder: Path, *arguments: str, **environ: str) -> Iterator[Elsewhere]:
+def worker(port: int, folder: Path, *arguments: str, token: str = TOKEN, **environ: str) -> Iterator[Elsewhere]:
     start = "from pytest_loadperf.cli import main; raise SystemExit(main())"
     command = [sys.executable, "-c", start, "worker", "--master", f"127.0.0.1:{port}", *arguments]
+    environ = {**os.environ, "LOADPERF_TOKEN": token, **environ}
     folder.mkdir(exist_ok=True)
     with (
         (folder / "log").open("w") as log,
-        subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, text=True, env={**os.environ, **environ}
-        ) as process,
+        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, text=True, env=environ) as process,
     ):
         try:
             yield Elsewhere(process, folder / "log")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from elsewhere import USER, worker
+from elsewhere import USER, expecting, worker
 from test_generator import Run
 
 from pytest_loadperf.errors import GeneratorError
-from pytest_loadperf.generator.launch import launched
-from pytest_loadperf.generator.protocol import Second
-from pytest_loadperf.plan import Crew, Plan, Stage
+from pytest_loadperf.plan import Plan
 
 
 def test_a_worker_gets_the_code_and_takes_part_in_one_load_after_the_other(
@@ -106,32 +100,11 @@ class Shopper(FastHttpUser):
 
 def test_local_workers_and_those_from_elsewhere_work_together(asked: Plan, port: int, tmp_path: Path) -> None:
     with worker(port, tmp_path / "away"):
-        run = Run(replace(asked, crew=Crew(1, 1, port=port, come_s=15.0)))
+        run = Run(replace(asked, crew=expecting(1, 1, port=port, come_s=15.0)))
     here, away = sorted(run.endpoints(), key=lambda name: "/worker-" in name)
     assert "/worker-" in away
     assert "/worker-" not in here
     assert run.endpoints()[here] == pytest.approx(run.endpoints()[away], rel=0.3)
-
-
-def test_who_was_not_let_in_gets_no_users_and_does_no_harm(asked: Plan, port: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "locust", "-f", str(Path(asked.users[0].file)), "--worker"]
-    command += ["--master-host", "127.0.0.1", "--master-port", str(port)]
-    stages = (Stage("only", users=6, duration="4s"),)
-    with (
-        worker(port, tmp_path / "away"),
-        (tmp_path / "stranger").open("w") as log,
-        launched(replace(asked, stages=stages)) as generator,
-    ):
-        messages = generator.messages()
-        while not isinstance(next(messages), Second):
-            pass
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path / "home")}
-        with subprocess.Popen(command, stdout=log, stderr=log, env=environment) as stranger:
-            with socket.create_connection(("127.0.0.1", port)) as garbage:
-                garbage.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            users = [message.users for message in messages if isinstance(message, Second)]
-            stranger.kill()
-    assert 6 in users[-3:]
 
 
 def test_code_that_a_worker_lacks_is_told_with_its_traceback(asked: Plan, port: int, tmp_path: Path) -> None:

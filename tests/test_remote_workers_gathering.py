@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -12,25 +13,26 @@ from pathlib import Path
 import psutil
 import pytest
 import zmq
-from elsewhere import USER, worker
+from elsewhere import TOKEN, USER, expecting, secret_key, worker
 from test_generator import Run, plan
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import End, Message, Second, Waiting
 from pytest_loadperf.measure.collector import Collector
-from pytest_loadperf.plan import Crew, Plan
+from pytest_loadperf.plan import Plan
 
 
 def test_workers_that_do_not_come_are_told_with_what_to_run(asked: Plan, port: int, tmp_path: Path) -> None:
     told: list[Message] = []
-    crew = Crew(local=1, joined=2, port=port, come_s=6.0)
+    crew = expecting(local=1, joined=2, port=port, come_s=6.0)
     with (
         worker(port, tmp_path / "away"),
         pytest.raises(
             GeneratorError,
             match=rf"after 6 s there are 2 of 3 workers; the generator listens on 127\.0\.0\.1:{port} for 1 from "
-            rf"elsewhere: run `pytest-loadperf worker --master HOST:{port}` there, with this machine's name as HOST",
+            rf"elsewhere: run `pytest-loadperf worker --master HOST:{port}` there, with this machine's name as HOST, "
+            "and this run's LOADPERF_TOKEN",
         ),
         launched(replace(asked, crew=crew)) as generator,
     ):
@@ -44,7 +46,8 @@ def test_a_worker_of_another_version_is_refused(asked: Plan, port: int, tmp_path
     other = tmp_path / "other" / "locust-1.2.3.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: locust\nVersion: 1.2.3\n")
-    with worker(port, tmp_path / "away", PYTHONPATH=str(other.parent)) as away:
+    path = os.pathsep.join([str(other.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with worker(port, tmp_path / "away", PYTHONPATH=path) as away:
         with pytest.raises(GeneratorError) as caught:
             Run(asked)
         text = str(caught.value)
@@ -66,7 +69,7 @@ def test_a_worker_that_has_waited_long_asks_no_more_often_than_another(port: int
             print("has asked", flush=True)
             worker._ASK_EVERY_MS = 60_000
         gevent.spawn_later(3, wait)
-        worker.Worker(Join("127.0.0.1", {port}), print).run()
+        worker.Worker(Join("127.0.0.1", {port}, token="{TOKEN}"), print).run()
     """
     command = [sys.executable, "-c", textwrap.dedent(impatient)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, zmq.Context() as context:
@@ -74,6 +77,7 @@ def test_a_worker_that_has_waited_long_asks_no_more_often_than_another(port: int
         assert process.stdout.readline() == "has asked\n"
         asked = 0
         with context.socket(zmq.ROUTER) as generator:
+            generator.curve_server, generator.curve_secretkey = True, secret_key()
             generator.bind(f"tcp://127.0.0.1:{port}")
             while generator.poll(2000):
                 generator.recv_multipart()
@@ -88,11 +92,11 @@ def test_workers_of_one_host_and_parent_are_told_apart(asked: Plan, port: int, t
         from threading import Thread
         from pytest_loadperf.generator.remote import serve
         for _ in range(2):
-            Thread(target=serve, args=("127.0.0.1", {port}, None, print)).start()
+            Thread(target=serve, args=("127.0.0.1", {port}, "{TOKEN}", None, print)).start()
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(pair)], stdout=subprocess.PIPE) as parent:
         try:
-            run = Run(replace(asked, crew=Crew(joined=2, port=port, come_s=15.0)))
+            run = Run(replace(asked, crew=expecting(joined=2, port=port, come_s=15.0)))
         finally:
             parts = psutil.Process(parent.pid).children()
             parent.kill()
@@ -140,7 +144,7 @@ def test_the_place_of_a_worker_that_vanishes_before_it_is_ready_is_free(
     asked: Plan, port: int, tmp_path: Path, how: str
 ) -> None:
     began = busy_at_first(asked, IMPORTING)
-    asked = replace(asked, crew=Crew(joined=1, port=port, come_s=30.0))
+    asked = replace(asked, crew=expecting(joined=1, port=port, come_s=30.0))
     with worker(port, tmp_path / "first") as first, launched(asked) as generator:
         awaited(began)
         if how == "killed":
@@ -160,7 +164,7 @@ def test_the_place_of_a_worker_that_vanishes_before_it_is_ready_is_free(
 
 
 def test_a_worker_that_vanishes_when_it_is_ready_is_not_waited_for(asked: Plan, port: int, tmp_path: Path) -> None:
-    asked = replace(asked, crew=Crew(joined=2, port=port, come_s=30.0))
+    asked = replace(asked, crew=expecting(joined=2, port=port, come_s=30.0))
     with worker(port, tmp_path / "first") as first, launched(asked) as generator:
         messages = generator.messages()
         ready = False
@@ -199,7 +203,7 @@ def test_users_code_that_is_imported_for_ever_ends_with_its_time(asked: Plan, po
     )
     with worker(port, tmp_path / "away") as away:
         with pytest.raises(GeneratorError, match="after 3 s there are 0 of 1 workers"):
-            Run(replace(asked, crew=Crew(joined=1, port=port, root=str(tmp_path / "home"), come_s=3.0)))
+            Run(replace(asked, crew=expecting(joined=1, port=port, root=str(tmp_path / "home"), come_s=3.0)))
         away.expect("not ready within 3 s; the users' code was still being imported")
         away.expect("waiting for a load", times=2)
 
@@ -209,8 +213,8 @@ def test_an_address_that_is_taken_is_told(server: str) -> None:
     with pytest.raises(
         GeneratorError, match=rf"can't listen for workers on 127\.0\.0\.1:{taken}: .*Address already in use"
     ):
-        Run(replace(plan(server, "Fast"), crew=Crew(joined=1, port=taken)))
+        Run(replace(plan(server, "Fast"), crew=expecting(joined=1, port=taken)))
     with pytest.raises(
         GeneratorError, match=r"can't listen for workers on 192\.0\.2\.1:5999: .*Give --loadperf-master"
     ):
-        Run(replace(plan(server, "Fast"), crew=Crew(joined=1, host="192.0.2.1", port=5999)))
+        Run(replace(plan(server, "Fast"), crew=expecting(joined=1, host="192.0.2.1", port=5999)))

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from elsewhere import LONG, worker
+from elsewhere import LONG, expecting, worker
 from test_generator import Run
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.launch import launched
 from pytest_loadperf.generator.protocol import End, Second
-from pytest_loadperf.plan import Crew, Plan, Stage
+from pytest_loadperf.plan import Plan, Stage
 
 
 def test_a_worker_of_a_load_that_was_given_up_does_not_disturb_the_next(asked: Plan, port: int, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_killed_worker_is_named(asked: Plan, port: int, tmp_path: Path) -> Non
     seen = users_now = 0
     with worker(port, tmp_path / "a") as first, worker(port, tmp_path / "b"):
         stages = (Stage("only", users=4, duration="8s"),)
-        with launched(replace(asked, stages=stages, crew=Crew(joined=2, port=port, come_s=15.0))) as generator:
+        with launched(replace(asked, stages=stages, crew=expecting(joined=2, port=port, come_s=15.0))) as generator:
             for message in generator.messages():
                 if isinstance(message, Second):
                     seen += 1
@@ -73,7 +73,7 @@ def test_a_worker_that_users_code_holds_for_good_is_ended_and_another_takes_its_
     file.write_text(users + "        while True:\n            pass\n")
     with worker(port, tmp_path / "away") as away:
         with pytest.raises(GeneratorError, match=r"no worker is left, .* was not heard of any more"):
-            Run(replace(asked, stages=LONG, crew=Crew(joined=1, port=port, come_s=3.0)))
+            Run(replace(asked, stages=LONG, crew=expecting(joined=1, port=port, come_s=3.0)))
         away.expect(
             "held up for 3 s by users' code that computes, or waits without gevent knowing; it is ended\n"
             "the worker's process exited with status 6\n"
@@ -85,5 +85,5 @@ def test_a_worker_that_users_code_holds_for_good_is_ended_and_another_takes_its_
 def test_a_worker_that_outlives_the_time_for_coming_is_not_held_up(asked: Plan, port: int, tmp_path: Path) -> None:
     stages = (Stage("only", users=4, duration="5s"),)
     with worker(port, tmp_path / "away"):
-        end = Run(replace(asked, stages=stages, crew=Crew(joined=1, port=port, come_s=2.0))).end
+        end = Run(replace(asked, stages=stages, crew=expecting(joined=1, port=port, come_s=2.0))).end
     assert end.lost_workers == ()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
-from elsewhere import worker
-from projects import BRIEF, Project
+from elsewhere import TOKEN, worker
+from projects import BRIEF, Project, python
 
 from pytest_loadperf.plan import Crew
 from pytest_loadperf.settings import LoadperfConfig
@@ -77,12 +78,30 @@ def test_a_lost_worker_makes_a_verdict_inconclusive(project: Project) -> None:
     )
 
 
-def test_a_run_waits_for_workers_from_elsewhere_and_says_so(project: Project) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_a_run_waits_for_workers_from_elsewhere(project: Project, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setenv("LOADPERF_TOKEN", TOKEN)
     project.module("test_it", f"rush = load(Shopper, {BRIEF})\n{MARKED}def test_it(rush): pass\n")
     with worker(port, project.path / "away"):
         result = project.run("--loadperf-master", f":{port}", "--loadperf-expect-workers", "1")
     result.assert_outcomes(passed=1)
     assert fingerprints(project) == ["0 here, 1 from elsewhere"]
+
+
+def test_all_loads_of_a_run_take_the_token_that_it_made_and_keep_it_nowhere(
+    project: Project, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    monkeypatch.delenv("LOADPERF_TOKEN", raising=False)
+    tests = "\n".join(f"load_{n} = load(Shopper, {BRIEF})\n{MARKED}def test_{n}(load_{n}): pass\n" for n in "ab")
+    project.module("test_it", tests)
+    command = python("-m", "pytest", "--loadperf", "--loadperf-expect-workers", "1", "--loadperf-master", f":{port}")
+    with subprocess.Popen(command, cwd=project.path, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        hint = next(line for line in run.stdout if "waiting for workers" in line)
+        (token,) = re.findall(r"run `LOADPERF_TOKEN=(\S{43}) pytest-loadperf worker", hint)
+        with worker(port, project.path / "away", token=token) as away:
+            rest = run.stdout.read()
+            away.expect("the load is over", times=2)
+    assert run.returncode == 0, rest
+    assert token not in rest
+    for file in filter(Path.is_file, project.path.rglob("*")):
+        assert token.encode() not in file.read_bytes(), file

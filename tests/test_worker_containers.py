@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,11 +15,10 @@ from pathlib import Path
 
 import pytest
 from docker_engine import BASE_IMAGE, TRACE, remove_traces, the_engine
-from elsewhere import free_port
+from elsewhere import TOKEN, expecting, free_port
 from test_generator import Run, plan
 
 from pytest_loadperf.errors import GeneratorError
-from pytest_loadperf.plan import Crew
 from pytest_loadperf.service.compose import _compose
 from pytest_loadperf.service.engine import Engine
 from pytest_loadperf.service.image import tidied
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 IMAGE = "loadperf-tests/worker"
 WORKERS = 8
+SHARED = {"LOADPERF_TOKEN": TOKEN}
 DOCKERFILE = f"""
 FROM {BASE_IMAGE}
 {TRACE}
@@ -97,7 +98,8 @@ def folder(engine: Engine, image: str, tmp_path: Path) -> Iterator[Path]:
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*_compose(), "-f", "compose.yml", *arguments]
-    return subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=120)
+    environment = {**os.environ, **SHARED}
+    return subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=120, env=environment)
 
 
 def log_of_service(engine: Engine) -> str:
@@ -123,10 +125,10 @@ def test_an_address_that_leads_nowhere_from_a_container_is_refused(server: str, 
     network, *_ = engine.client.networks.get("bridge").attrs["IPAM"]["Config"]
     gateway = next(ip_network(network["Subnet"]).hosts())  # not every engine tells it before it was started anew
     port = free_port()
-    container = engine.client.containers.run(image, ["--master", f"{gateway}:{port}"], detach=True)
+    container = engine.client.containers.run(image, ["--master", f"{gateway}:{port}"], environment=SHARED, detach=True)
     try:
         with pytest.raises(GeneratorError) as caught:
-            Run(replace(plan(server, "Fast"), crew=Crew(joined=1, host="0.0.0.0", port=port, come_s=20.0)))
+            Run(replace(plan(server, "Fast"), crew=expecting(joined=1, host="0.0.0.0", port=port, come_s=20.0)))
         assert re.search(
             rf"{server} is the service's address on this machine only, but the worker on \w+ \(pid \d+\) is on "
             r"another one, or in a container\. Put service and workers into one network, .*: --loadperf-url",
@@ -141,9 +143,12 @@ def test_an_address_that_leads_nowhere_from_a_container_is_refused(server: str, 
 def test_two_containers_in_the_network_of_their_host_are_two_workers(server: str, engine: Engine, image: str) -> None:
     port = free_port()
     command = ["--master", f"127.0.0.1:{port}"]
-    containers = [engine.client.containers.run(image, command, network_mode="host", detach=True) for _ in range(2)]
+    containers = [
+        engine.client.containers.run(image, command, network_mode="host", environment=SHARED, detach=True)
+        for _ in range(2)
+    ]
     try:
-        end = Run(replace(plan(server, "Fast"), crew=Crew(joined=2, port=port, come_s=30.0))).end
+        end = Run(replace(plan(server, "Fast"), crew=expecting(joined=2, port=port, come_s=30.0))).end
         for container in containers:
             assert re.search(r"as worker [12] of 2\nthe load begins\n", container.logs().decode())
     finally:

@@ -11,8 +11,10 @@ from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
+from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.local_workers import LocalWorkers
 from pytest_loadperf.generator.protocol import Addresses, Failed, Join, Message, Order, Reader, Stop, send
+from pytest_loadperf.generator.start import REFUSED
 from pytest_loadperf.plan import Plan
 
 PARENT_GONE = 3  # exit status
@@ -71,7 +73,14 @@ def _work(join: Join, answers: int) -> int:
 
     from pytest_loadperf.generator.worker import Worker
 
-    return Worker(join, lambda line: os.write(answers, f"{line}\n".encode())).run()
+    def say(line: str) -> None:
+        os.write(answers, f"{line}\n".encode())
+
+    try:
+        return Worker(join, say).run()
+    except GeneratorError as error:
+        say(str(error))
+        return REFUSED
 
 
 def _make_ready() -> None:

@@ -22,6 +22,7 @@ from pytest_loadperf.generator.start import how_ended
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.plan import Crew, Plan
 from pytest_loadperf.redact import redact
+from pytest_loadperf.worker_token import VARIABLE
 
 _LOOK_S = 0.05
 _QUIET_S = 2.0  # the first ones come within this time
@@ -67,7 +68,7 @@ class Gathering:
 
     def gather(self, stopping: Event, say: Callable[[Waiting], None]) -> None:
         """Wait until all are ready; GeneratorError where they are not in a minute."""
-        self._processes.join(_reached_at(self._crew.host), self._runner.port)
+        self._processes.join(_reached_at(self._crew.host), self._runner.port, self._crew.token)
         began = monotonic()
         tell_at = began + _QUIET_S
         while not self._is_complete() and not stopping.wait(_LOOK_S):
@@ -78,7 +79,7 @@ class Gathering:
                 raise GeneratorError(f"after {self._crew.come_s:g} s there are {self._so_far()}")
             if monotonic() > tell_at:
                 tell_at += _TELL_EVERY_S
-                say(Waiting(f"waiting for workers: there are {self._so_far()}"))
+                say(Waiting(f"waiting for workers: there are {self._so_far(not self._crew.token_given)}"))
         self._open = False  # whoever comes now is too late for this load
 
     def _ready(self) -> list[Member]:
@@ -111,17 +112,19 @@ class Gathering:
         self._runner.admitted.discard(member.node)
         self._runner.go_on_without(member.client)
 
-    def _so_far(self) -> str:
-        """How many are here, and how the others would come."""
+    def _so_far(self, show_token: bool = False) -> str:
+        """How many are here, and how the others would come; an error, which is kept, does not show the token."""
         ready, crew = self._ready(), self._crew
         local = sum(member.local for member in ready)
         parts = [f"{len(ready)} of {crew.size} workers"]
         if local < crew.local:
             parts.append(f"{crew.local - local} of this machine are still importing the user's code")
         if missing := crew.joined - (len(ready) - local):
+            token = f"{VARIABLE}={crew.token} " if show_token else ""
             parts.append(
                 f"the generator listens on {crew.host}:{self._runner.port} for {missing} from elsewhere: run "
-                f"`pytest-loadperf worker --master HOST:{self._runner.port}` there, with this machine's name as HOST"
+                f"`{token}pytest-loadperf worker --master HOST:{self._runner.port}` there, with this machine's name as "
+                "HOST" + ("" if token else f", and this run's {VARIABLE}")
             )
         return "; ".join(parts)
 

@@ -133,7 +133,7 @@ def _role(plan: Plan) -> Role:
     if plan.crew is None:
         return Role(PatientLocalRunner, (plan.answer_wait_s,))
     arguments = ("--headless", "--master", "--expect-workers", str(plan.crew.size))
-    return Role(Master, (plan.crew.host, plan.crew.port), arguments)
+    return Role(Master, (plan.crew.host, plan.crew.port, plan.crew.token), arguments)
 
 
 def _faults(end: End) -> list[str]:

@@ -20,12 +20,12 @@ class LocalWorkers:
             for _ in range(count)
         ]
 
-    def join(self, host: str, port: int) -> None:
+    def join(self, host: str, port: int, token: str) -> None:
         """Tell them where the generator listens."""
         for number, process in enumerate(self._processes, 1):
             assert process.stdin is not None
             with suppress(BrokenPipeError):  # what has ended already is seen by `ended`
-                send(process.stdin.fileno(), Join(host, port, number))
+                send(process.stdin.fileno(), Join(host, port, number, token=token))
 
     def ended(self) -> Iterator[tuple[int, int]]:
         """Those that are gone: number and status."""

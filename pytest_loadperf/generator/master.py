@@ -16,14 +16,14 @@ from locust.runners import STATE_MISSING, STATE_RUNNING, MasterRunner
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator import wire
-from pytest_loadperf.generator.connections import reaches
+from pytest_loadperf.generator.connections import encrypt, reaches
 from pytest_loadperf.generator.wire import ASKING
 
 
 class Master(MasterRunner):
     """Starts users without waiting for them, hears its workers to their last word, and is stopped by nobody else."""
 
-    def __init__(self, environment: Environment, host: str, port: int) -> None:
+    def __init__(self, environment: Environment, host: str, port: int, token: str) -> None:
         self.on_stop: Callable[[], None] = lambda: None
         self.on_broken: Callable[[str], None] = lambda _traceback: None
         self.reported_requests: Counter[str] = Counter()  # of each worker, as Locust added them to its own
@@ -33,6 +33,7 @@ class Master(MasterRunner):
         self.admitted: set[str] = set()  # the names by which workers may speak
         self._dismissed: set[str] = set()  # those who are not to come back
         self._ending = False
+        encrypt(token)
         environment.shape_class = None  # it is led from outside; this runner would set its clock back
         try:
             super().__init__(environment, host, port)
@@ -69,7 +70,7 @@ class Master(MasterRunner):
                 logging.exception("a message on the port for workers could not be read")
 
     def handle_message(self, client_id: str, msg: Message) -> None:
-        """Hear those that were let in: everybody who reaches the port can speak."""
+        """Hear those that were let in: others that know the token may have come too late, or be a worker's ghost."""
         if wire.is_kind(wire.Hello, msg):
             self.on_hello(client_id, msg)  # Locust would count it as a worker
         elif client_id in self.admitted:

@@ -29,13 +29,14 @@ class Join:
     folder: str = ""  # where a worker from elsewhere puts the code that it is sent
     code: str = ""  # the folder in which it has that code already
     home: str = ""  # whose process it is: of these there is one at a time
+    token: str = field(default="", repr=False)  # that it has to show
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """The load has not begun yet."""
+    """The load has not begun yet, or somebody was refused while it runs."""
 
-    text: str  # what it waits for
+    text: str  # what it waits for, or who it was
 
 
 @dataclass(frozen=True)

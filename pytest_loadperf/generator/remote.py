@@ -16,13 +16,13 @@ from pytest_loadperf.generator.start import REFUSED, command, end, how_ended
 _PAUSE_S = 1.0  # after a process that broke
 
 
-def serve(host: str, port: int, code: Path | None, say: Callable[[str], None]) -> None:
+def serve(host: str, port: int, token: str, code: Path | None, say: Callable[[str], None]) -> None:
     """Take part in every load of the generators that listen there; returns when one does not want this worker."""
     sweep_folders(say, lambda _: None)
     home = uuid4().hex  # host and process number would be the same in two containers of one network
     while True:
         say(f"waiting for a load at {host}:{port}")
-        status = _take_part(Join(host, port, code=str(code.resolve()) if code else "", home=home))
+        status = _take_part(Join(host, port, code=str(code.resolve()) if code else "", home=home, token=token))
         if status == REFUSED:
             return
         if status != 0:

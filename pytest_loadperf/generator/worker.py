@@ -16,7 +16,7 @@ from gevent.event import Event
 from gevent.monkey import get_original
 
 from pytest_loadperf.generator import shipping, wire
-from pytest_loadperf.generator.connections import Asking
+from pytest_loadperf.generator.connections import Asking, encrypt
 from pytest_loadperf.generator.patience import PatientWorkerRunner
 from pytest_loadperf.generator.prepare import Role, prepare
 from pytest_loadperf.generator.protocol import Failed, Join
@@ -24,6 +24,7 @@ from pytest_loadperf.generator.running import Running
 from pytest_loadperf.generator.start import HELD_UP, NOT_READY, REFUSED
 from pytest_loadperf.history.environment import versions
 from pytest_loadperf.plan import Plan
+from pytest_loadperf.worker_token import VARIABLE
 
 _ASK_EVERY_MS = 1000  # a master that is about to end may have taken the last hello with it
 _BEAT_EVERY_S = 0.5
@@ -36,6 +37,7 @@ class Worker:
         self._join = join
         self._say = say
         self._name = f"{wire.ASKING}{socket.gethostname()} {uuid4().hex}"
+        encrypt(join.token)
         self._connection = Asking(_resolvable(join.host), join.port, self._name)
         self._runner: PatientWorkerRunner | None = None
         self._began = 0.0
@@ -74,12 +76,19 @@ class Worker:
             home=self._join.home,
             wants_code=bool(self._join.folder) and not self._join.code,
         )
+        told = False
         while True:
             self._connection.ask(wire.framed(hello, self._name))
             if self._connection.socket.poll(_ASK_EVERY_MS):
                 message = self._connection.recv()  # type: ignore[no-untyped-call]
                 if answer := wire.read(wire.Welcome, message) or wire.read(wire.Refusal, message):
                     return answer
+            if self._connection.refused() and not told:
+                told = True
+                self._say(
+                    f"{self._join.host}:{self._join.port} does not take this worker: its {VARIABLE} is another, or "
+                    "that is no generator of this version"
+                )
 
     def _play(self, welcome: wire.Welcome) -> None:
         gevent.spawn(self._beat)
