@@ -87,7 +87,7 @@ def test_a_run_waits_for_workers_from_elsewhere(project: Project, monkeypatch: p
     assert fingerprints(project) == ["0 here, 1 from elsewhere"]
 
 
-def test_all_loads_of_a_run_take_the_token_that_it_made_and_keep_it_nowhere(
+def test_all_loads_of_a_run_take_the_token_that_it_made_and_no_other_and_keep_it_nowhere(
     project: Project, monkeypatch: pytest.MonkeyPatch, port: int
 ) -> None:
     monkeypatch.delenv("LOADPERF_TOKEN", raising=False)
@@ -98,10 +98,13 @@ def test_all_loads_of_a_run_take_the_token_that_it_made_and_keep_it_nowhere(
         assert run.stdout is not None
         hint = next(line for line in run.stdout if "waiting for workers" in line)
         (token,) = re.findall(r"run `LOADPERF_TOKEN=(\S{43}) pytest-loadperf worker", hint)
+        with worker(port, project.path / "other"):
+            refused = next(line for line in run.stdout if "refused" in line)
         with worker(port, project.path / "away", token=token) as away:
             rest = run.stdout.read()
             away.expect("the load is over", times=2)
     assert run.returncode == 0, rest
+    assert refused == "load_a: refused 127.0.0.1, who has not shown this run's token (LOADPERF_TOKEN)\n"
     assert token not in rest
     for file in filter(Path.is_file, project.path.rglob("*")):
         assert token.encode() not in file.read_bytes(), file

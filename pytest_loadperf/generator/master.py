@@ -17,6 +17,7 @@ from locust.runners import STATE_MISSING, STATE_RUNNING, MasterRunner
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator import wire
 from pytest_loadperf.generator.connections import encrypt, reaches
+from pytest_loadperf.generator.strangers import Strangers
 from pytest_loadperf.generator.wire import ASKING
 
 
@@ -30,6 +31,7 @@ class Master(MasterRunner):
         self.reported_failures: Counter[str] = Counter()
         self.on_hello: Callable[[str, Message], None] = lambda _sender, _message: None
         self.on_dismissed: Callable[[str], None] = lambda _sender: None
+        self.on_stranger: Callable[[str], None] = lambda _address: None
         self.admitted: set[str] = set()  # the names by which workers may speak
         self._dismissed: set[str] = set()  # those who are not to come back
         self._ending = False
@@ -43,6 +45,7 @@ class Master(MasterRunner):
                 f"the generator can't listen for workers on {host}:{port}: {why}. "
                 "Give --loadperf-master an address of this machine, and a port that is free"
             ) from None
+        self._strangers = Strangers(self.server, lambda address: self.on_stranger(address))
         environment.events.worker_report.add_listener(self._count_report)
 
     @property

@@ -27,6 +27,7 @@ from pytest_loadperf.generator.starting import wait_for_listeners
 from pytest_loadperf.model import ArrivalRecord
 from pytest_loadperf.plan import Plan, Stage
 from pytest_loadperf.redact import redact
+from pytest_loadperf.worker_token import VARIABLE
 
 _LOOK_S = 0.1
 _LAST_WORDS_S = 1.0  # between the end of a worker's process and its account, which may be under way
@@ -68,6 +69,7 @@ class Workers:
         self._gone_at: dict[int, float] = {}  # processes that have ended
         self._watching: Greenlet | None = None
         self._runner.on_dismissed = self._dismiss
+        self._runner.on_stranger = self._tell_stranger
         wire.listen(self._runner, wire.Told, self._hear_second, self._break)
         wire.listen(self._runner, wire.Wanted, self._hear_wanted, self._break)
         wire.listen(self._runner, wire.Made, self._hear_made, self._break)
@@ -86,6 +88,9 @@ class Workers:
     def _dismiss(self, client: str) -> None:
         """One that was lost is heard again: its users are to stop."""
         wire.tell(self._runner, wire.StagesEnd(0.0, 0.0), client)
+
+    def _tell_stranger(self, address: str) -> None:
+        self._tell(Waiting(f"refused {address}, who has not shown this run's token ({VARIABLE})"))
 
     def _member(self, client: str) -> Member:
         return next(member for member in self._members if member.client == client)

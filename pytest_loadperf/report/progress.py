@@ -107,8 +107,8 @@ class Watcher:
         self._failures = 0
 
     def waiting(self, text: str) -> None:
-        """The load has not begun."""
-        self._progress.say(f"{self._title}: {text}")
+        """The load has not begun, or goes on although somebody was refused."""
+        self._say_above(f"{self._title}: {text}")
 
     def stage(self, name: str, asked: Stage | None) -> None:
         """A stage begins; a shape says only as it goes how many users it asks for, and how long."""
@@ -143,10 +143,13 @@ class Watcher:
 
     def scaled(self, text: str) -> None:
         """The service has more replicas, or fewer."""
+        self._say_above(f"loadperf: {text}")
+
+    def _say_above(self, line: str) -> None:
         if self._bar is not None:
             with self._progress.visible():
                 self._bar.clear()
-        self._progress.say(f"loadperf: {text}")
+        self._progress.say(line)
 
     def _draw(self, bar: tqdm[Any], done: float, told: str) -> None:
         with self._progress.visible():
