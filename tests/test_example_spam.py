@@ -149,6 +149,12 @@ def test_without_the_token_nothing_is_read(app: FastAPI, authorization: str) -> 
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize("host", ["spam/health?", "spam/health#", "spam:80/health?"])
+def test_no_host_header_leads_past_the_token(app: FastAPI, host: str) -> None:
+    request = httpx.Request("POST", "http://spam/check", json={"message": "hello"}, headers={"Host": host})
+    assert send(app, request).status_code == 401
+
+
 def test_a_token_may_have_any_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_TOKEN", "schlüssel")
     headers = {b"Authorization": "bearer schlüssel".encode()}
@@ -158,6 +164,12 @@ def test_a_token_may_have_any_characters(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_health_needs_no_token(app: FastAPI) -> None:
     assert send(app, httpx.Request("GET", "http://spam/health")).json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+def test_there_is_no_documentation_that_a_browser_could_not_open(app: FastAPI, path: str) -> None:
+    request = httpx.Request("GET", f"http://spam{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert send(app, request).status_code == 404
 
 
 def test_without_a_token_it_does_not_start_and_says_why() -> None:
