@@ -18,6 +18,7 @@ from itertools import count
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from elsewhere import free_port
 from example_images import healthy
@@ -240,6 +241,23 @@ def test_asked_to_stop_under_load_it_answers_every_request_that_it_took(
     taken = {int(line) for line in out.splitlines()}
     assert len(answered) - before >= 20  # they were on their way when it was asked to stop
     assert {number: answered.get(number) for number in taken} == dict.fromkeys(taken, 200)
+
+
+def test_as_a_local_process_it_brings_its_upstreams() -> None:
+    port = free_port()
+    with running(["local.py", f"--port={port}"], port, FOLDER) as fanout:
+        upstreams = psutil.Process(fanout.pid).children()
+        assert len(upstreams) == 3
+        assert httpx.get(f"http://127.0.0.1:{port}/first").text == "hello\n"
+        for upstream in upstreams:
+            upstream.kill()
+
+
+def test_a_test_beside_the_load_test_is_none(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "conftest.py", tmp_path)
+    (tmp_path / "test_beside.py").write_text("def test_beside(): ...\n")
+    done = subprocess.run([sys.executable, "-m", "pytest"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert re.search(r"^=+ 1 passed in ", done.stdout, re.MULTILINE), done.stdout
 
 
 STOPPED = "stopped after 5 s by abort='failure_rate > 50% for 5s': 100% was seen"

@@ -21,11 +21,11 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def main() -> None:
-    """Serve at PORT."""
+    """Serve at PORT, or at any that is free, and say at which."""
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "0"))
     # With Python's backlog of 100, some of 200 that connect at once would have to try again after a second.
-    server = await asyncio.start_server(
-        answer, os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"]), backlog=1024
-    )
+    server = await asyncio.start_server(answer, host, port, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
