@@ -247,10 +247,11 @@ def test_as_a_local_process_it_brings_its_upstreams() -> None:
     port = free_port()
     with running(["local.py", f"--port={port}"], port, FOLDER) as fanout:
         upstreams = psutil.Process(fanout.pid).children()
-        assert len(upstreams) == 3
-        assert httpx.get(f"http://127.0.0.1:{port}/first").text == "hello\n"
+        answer = httpx.get(f"http://127.0.0.1:{port}/first")
         for upstream in upstreams:
             upstream.kill()
+    assert len(upstreams) == 3
+    assert answer.text == "hello\n"
 
 
 def test_a_test_beside_the_load_test_is_none(tmp_path: Path) -> None:
@@ -266,22 +267,22 @@ STOPPED = "stopped after 5 s by abort='failure_rate > 50% for 5s': 100% was seen
 @pytest.mark.parametrize(
     ("size", "told"),
     [
-        ("--loadperf-scale=0.02", []),
+        (["--loadperf-scale=0.02"], []),
         (
-            "--override-ini=addopts=",  # the full size
+            [],
             [rf"  BROKEN  askers  the load runs as asked  {STOPPED}", r"  BROKEN  askers  failure_rate < 0\.1%  +100%"],
         ),
     ],
     ids=["small", "full"],
 )
 def test_a_load_that_gets_errors_alone_is_red_and_says_what_they_were(
-    upstreams: dict[str, str], tmp_path: Path, size: str, told: list[str]
+    upstreams: dict[str, str], tmp_path: Path, size: list[str], told: list[str]
 ) -> None:
     shutil.copytree(FOLDER, tmp_path / "fanout", ignore=shutil.ignore_patterns(".*", "__pycache__"))
     port = free_port()
     command = ["-m", "uvicorn", "--factory", "fanout:create_app", f"--port={port}", "--no-access-log"]
     with running(command, port, FOLDER, UPSTREAMS=upstreams["gone"]):
-        run = [sys.executable, "-m", "pytest", "--loadperf", f"--loadperf-url=http://127.0.0.1:{port}", size, "fanout"]
+        run = [sys.executable, "-m", "pytest", "--loadperf", f"--loadperf-url=http://127.0.0.1:{port}", *size, "fanout"]
         done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     reason = f"all upstreams failed: {upstreams['gone'].removeprefix('http://')}: All connection attempts failed"
     assert done.returncode == 1

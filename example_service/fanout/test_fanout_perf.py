@@ -1,7 +1,4 @@
-"""Does it stand 200 requests at once? `pytest --loadperf example_service/fanout` tries it out, with a quarter of them.
-
-With `--loadperf-scale 1` it is asked in full, as `ab -c 200 -n 10000` would.
-"""
+"""Does it stand 200 requests at once? As `ab -c 200 -n 10000` would ask: `pytest --loadperf example_service/fanout`."""
 
 import pytest
 from locust import task
