@@ -1,7 +1,4 @@
-"""How many replicas do so many calls an hour need? `pytest --loadperf example_service/spam` tries it out, small.
-
-With `--loadperf-scale 1` it is asked in full: 480 users come, two a second, in four minutes; then most of them leave.
-"""
+"""Does anybody wait while replicas come and go? 480 users come, two a second, stay for a minute, and most leave."""
 
 import os
 from itertools import cycle
@@ -29,19 +26,14 @@ class Sender(FastHttpUser):
 
 senders = load(
     Sender,
-    Stage("10,000 an hour", users=25, spawn_rate=2, duration="12.5s"),
-    Stage("100,000 an hour", users=250, spawn_rate=2, duration="112.5s"),
-    Stage("192,000 an hour", users=480, spawn_rate=2, duration="115s"),
-    Stage("evening", users=25, duration="45s", measured=False),  # in which replicas go
+    Stage("morning", users=480, spawn_rate=2, duration="240s", measured=False),  # in which replicas come
+    Stage("192,000 an hour", users=480, duration="60s"),
+    Stage("evening", users=25, duration="45s", measured=False),  # in which they go
 )
 
 
-@pytest.mark.loadperf(
-    "failure_rate < 1%",
-    "p75@10,000 an hour < 500ms",  # thirty calls, which have no p95
-    "p95@100,000 an hour < 1s",
-    "p95@192,000 an hour < 1s",
-)
+@pytest.mark.loadperf("failure_rate < 1%", "p95 < 1s", "rps > 50/s")
 def test_senders_do_not_wait(senders: LoadResult) -> None:
-    # Once more, for the small run, in which thresholds are only shown.
-    assert senders.failure_rate < 0.01, f"{senders.failures} of {senders.requests} calls failed: {senders.errors}"
+    # Of the unmeasured stages as well, and of a small run, in which thresholds are only shown.
+    for name, stage in senders.stages.items():
+        assert stage.failure_rate < 0.01, f"{name}: {stage.failures} of {stage.requests} calls failed: {stage.errors}"
