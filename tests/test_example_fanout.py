@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
@@ -169,6 +169,35 @@ def test_the_others_are_given_up_once_one_has_answered(
                     return [await ends.get(), await ends.get()]
 
     assert asyncio.run(ends_of_others()) == [b"", b""]
+
+
+def test_callers_share_connections_but_no_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connections_and_requests() -> tuple[int, list[bytes]]:
+        connections: list[asyncio.StreamWriter] = []
+        requests: list[bytes] = []
+
+        async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(writer)
+            with suppress(asyncio.IncompleteReadError):
+                while True:
+                    requests.append(await reader.readuntil(b"\r\n\r\n"))
+                    writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: caller=1\r\nContent-Length: 0\r\n\r\n")
+
+        async with await asyncio.start_server(welcome, "127.0.0.1") as server:
+            monkeypatch.setenv("UPSTREAMS", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            app = create_app()
+            transport = httpx.ASGITransport(app)
+            async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport) as client:
+                for _ in range(3):
+                    assert (await client.get("http://fanout/first")).status_code == 200
+            for connection in connections:
+                connection.close()
+                await connection.wait_closed()
+        return len(connections), requests
+
+    connections, requests = asyncio.run(connections_and_requests())
+    assert (connections, len(requests)) == (1, 3)
+    assert not any(b"cookie" in request.lower() for request in requests)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Annotated
 
 import anyio
@@ -17,10 +18,12 @@ LONGEST_TIMEOUT_S = 5.0  # Docker kills ten seconds after it has asked to stop: 
 def create_app() -> FastAPI:
     """The ASGI application; UPSTREAMS has the addresses that it asks, with commas between."""
     upstreams = given_upstreams()
-    # 200 requests at once are in want of 600 connections, and would queue for the 100 that httpx allows itself. None is
-    # kept: httpx looks at all idle ones for every request, which costs more than to connect anew, at least without TLS.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    client = httpx.AsyncClient(limits=limits, timeout=None)  # the request's own timeout holds for all it does
+    # 200 requests at once are in want of 600 connections, and would queue for the 100 that httpx allows itself. Few are
+    # kept: httpx looks at all idle ones for every request, and at hundreds for longer than it takes to connect anew.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # all callers would share them
+    # The request's own timeout holds for all that it does.
+    client = httpx.AsyncClient(limits=limits, cookies=no_cookies, timeout=None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ os.environ.setdefault("API_TOKEN", secrets.token_hex(16))
 env = {"API_TOKEN": os.environ["API_TOKEN"]}
 
 local = process_service(
-    "uvicorn --factory spam:create_app --port={port} --timeout-keep-alive=30", ready="/health", env=env
+    "uvicorn --factory spam:create_app --port={port} --timeout-keep-alive=30 --no-access-log", ready="/health", env=env
 )
 loadperf_service = docker_service(
     build=".",
