@@ -16,7 +16,7 @@ import pytest
 import requests
 import topics
 from asgi import served
-from classify import LONGEST_TEXT, create_app
+from classify import LARGEST_BODY, LONGEST_TEXT, create_app
 from example_images import healthy
 from sklearn.pipeline import Pipeline
 
@@ -91,7 +91,17 @@ def test_the_longest_text_is_read_whatever_its_characters(url: str) -> None:
 def test_what_is_no_text_is_refused_in_words(url: str, body: bytes, said: str) -> None:
     answer = requests.post(f"{url}/classify", data=body, timeout=20, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
-    assert [fault["msg"] for fault in answer.json()["detail"]] == [said]
+    (fault,) = answer.json()["detail"]
+    assert fault["msg"] == said
+    shape = requests.get(f"{url}/openapi.json", timeout=20).json()["components"]["schemas"]["ValidationError"]
+    assert fault.keys() >= set(shape["required"])
+
+
+def test_a_body_that_is_too_large_or_of_unknown_size_is_refused_before_it_is_read(url: str) -> None:
+    answer = requests.post(f"{url}/classify", data=b"x" * (LARGEST_BODY + 1), timeout=20)
+    assert (answer.status_code, answer.json()["detail"]) == (413, "the body is larger than 32768 bytes")
+    answer = requests.post(f"{url}/classify", data=iter([b"{}"]), timeout=20)
+    assert (answer.status_code, answer.json()["detail"]) == (411, "say how long the body is, with Content-Length")
 
 
 def test_half_a_character_is_refused(url: str) -> None:

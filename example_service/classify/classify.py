@@ -8,12 +8,14 @@ from typing import Annotated
 
 import topics
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, StringConstraints
+from starlette.middleware.base import RequestResponseEndpoint
 
 LONGEST_TEXT = 2_000  # characters
+LARGEST_BODY = 32 * 1024  # bytes; the longest text fits with every character escaped
 
 
 class Text(BaseModel):
@@ -45,10 +47,20 @@ def create_app() -> FastAPI:
         probabilities = dict(zip(model.classes_, chances.tolist(), strict=True))
         return Topic(label=max(probabilities, key=probabilities.__getitem__), probabilities=probabilities)
 
+    @app.middleware("http")
+    async def refuse_unread(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """Refuse large bodies before FastAPI reads them, which has no limit of its own."""
+        if "Transfer-Encoding" in request.headers:
+            return JSONResponse({"detail": "say how long the body is, with Content-Length"}, 411)
+        if int(request.headers.get("Content-Length", "0")) > LARGEST_BODY:
+            return JSONResponse({"detail": f"the body is larger than {LARGEST_BODY} bytes"}, 413)
+        return await call_next(request)
+
     @app.exception_handler(RequestValidationError)
     async def refuse(_: Request, refused: RequestValidationError) -> JSONResponse:
         # Without the input, which FastAPI would quote: it may be private, or half a character that can't be sent.
-        return JSONResponse({"detail": [{"loc": one["loc"], "msg": one["msg"]} for one in refused.errors()]}, 422)
+        told = [{key: one[key] for key in ("type", "loc", "msg")} for one in refused.errors()]
+        return JSONResponse({"detail": told}, 422)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
