@@ -18,6 +18,7 @@ import topics
 from asgi import served
 from classify import LARGEST_BODY, LONGEST_TEXT, create_app
 from example_images import healthy
+from sentences import sentences
 from sklearn.pipeline import Pipeline
 
 FOLDER = Path(__file__).parents[1] / "example_service" / "classify"
@@ -67,8 +68,20 @@ def test_a_text_that_it_has_never_seen_gets_its_topic(url: str, text: str, label
 
 
 def test_it_knows_what_it_has_learnt() -> None:
-    texts, labels = zip(*topics.sentences(), strict=True)
+    texts, labels = zip(*sentences(learnt=True), strict=True)
     assert topics.load().score(texts, labels) > 0.99
+
+
+def test_what_the_load_test_asks_about_it_has_not_learnt_but_can_tell() -> None:
+    assert set(sentences(learnt=False)).isdisjoint(sentences(learnt=True))
+    assert len(sentences(learnt=True)) > 3 * len(sentences(learnt=False)) > 500
+    texts, labels = zip(*sentences(learnt=False), strict=True)
+    assert topics.load().score(texts, labels) == 1
+
+
+def test_users_need_no_scikit_learn_to_know_what_to_ask() -> None:
+    code = "import sys, sentences; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=FOLDER, check=False).returncode == 0
 
 
 def test_the_longest_text_is_read_whatever_its_characters(url: str) -> None:

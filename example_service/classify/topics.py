@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import pickle
-import tomllib
-from itertools import product
 from pathlib import Path
 
+import sentences
 import sklearn
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-FOLDER = Path(__file__).parent
-SOURCES = (FOLDER / "topics.py", FOLDER / "topics.toml")
-MODEL = FOLDER / f"topics-{sklearn.__version__}.pickle"  # other versions might not read it
-
-
-def sentences() -> list[tuple[str, str]]:
-    """What there is to learn from: each sentence with its topic."""
-    topics = tomllib.loads((FOLDER / "topics.toml").read_text(encoding="utf-8"))
-    return [
-        (f"{subject} {predicate}".capitalize() + ".", topic)
-        for topic, said in topics.items()
-        for subject, predicate in product(said["subjects"], said["predicates"])
-    ]
+SOURCES = (Path(__file__), Path(sentences.__file__), sentences.SOURCE)
+MODEL = Path(__file__).with_name(f"topics-{sklearn.__version__}.pickle")  # other versions might not read it
 
 
 def train() -> Pipeline:
-    """A model that has learnt all sentences."""
+    """A model that has learnt its sentences."""
     # Pieces of words instead of words: "scoring" and "scored" are alike, and a typing error costs little.
     pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
-    texts, topics = zip(*sentences(), strict=True)
+    texts, topics = zip(*sentences.sentences(learnt=True), strict=True)
     return make_pipeline(pieces, LogisticRegression(C=10)).fit(texts, topics)
 
 
