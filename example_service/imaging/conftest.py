@@ -3,16 +3,18 @@
 import os
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from picture_server import address, serving
+from picture_server import serving
 
 from pytest_loadperf import docker_service, process_service
+
+env = {"PICTURE_HOSTS": ""}  # filled in by picture_url, before any service starts
 
 
 def served_by(command: str) -> Any:
     """The service in Docker, or as local processes where no engine answers; HOST and PORT stand for either's."""
-    env = {"PICTURE_HOSTS": address()}
     local = process_service(command.replace("HOST", "127.0.0.1").replace("PORT", "{port}"), ready="/health", env=env)
     command = command.replace("HOST", "0.0.0.0").replace("PORT", "8000")
     return docker_service(build=".", command=command, port=8000, ready="/health", env=env, memory="1g", fallback=local)
@@ -29,6 +31,7 @@ fastapi = served_by(
 def picture_url() -> Iterator[str]:
     """Where the services find the picture."""
     with serving() as url:
+        env["PICTURE_HOSTS"] = urlsplit(url).netloc
         yield url
 
 

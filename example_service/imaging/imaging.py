@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import os
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -13,8 +14,9 @@ from urllib.parse import urlsplit
 
 from PIL import Image, ImageFilter
 
+THREADS = 4  # of each process, in which pictures are fetched and changed: as many in each framework
 LARGEST_BODY = 8 * 1024 * 1024  # bytes, of a request and of a picture behind a URL
-MOST_PIXELS = 20_000_000  # a small file may well hold more than memory does
+MOST_PIXELS = 10_000_000  # a small file may well hold more than memory does: each takes 50 MB, in every thread
 FETCH_TIMEOUT_S = 3.0
 SIZE = (320, 320)  # the result fits in it
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is higher, and it only warns
@@ -40,6 +42,7 @@ def magic(picture: bytes) -> bytes:
         with Image.open(BytesIO(picture), formats=("JPEG", "PNG")) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Refused(413, f"the picture has more than {MOST_PIXELS} pixels")
+            image.draft("L", SIZE)  # of a JPEG no more is read than this takes
             grey = image.convert("L")
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises, depending on where it is broken
         raise Refused(422, f"the picture is no JPEG or PNG that can be read: {type(error).__name__}") from error
@@ -72,29 +75,31 @@ def decoded(text: str) -> bytes:
 
 
 def fetched(url: str) -> bytes:
-    """The file behind a URL, of a host that PICTURE_HOSTS names.
+    """The file behind a URL, of a host and port that PICTURE_HOSTS names, such as `pictures.example.org:443`.
 
-    No others, lest anybody look through the service at what only the service can reach. Redirects are not followed.
+    No others, lest anybody look through the service at what only the service can reach. For the same reason the answer
+    does not say why a file could not be fetched; the log does. Redirects are not followed.
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError as error:
         raise Refused(422, f"imageurl can't be understood: {error}") from None
-    if parts.scheme not in ("http", "https"):
+    if port is None:
         raise Refused(422, "imageurl begins with neither http:// nor https://")
-    if host not in os.environ.get("PICTURE_HOSTS", "").split():
-        raise Refused(422, f"imageurl leads to {host!r}, which is not one of the hosts that pictures are fetched from")
+    if f"{parts.hostname}:{port}" not in os.environ.get("PICTURE_HOSTS", "").split():
+        raise Refused(422, "imageurl leads to none of the hosts that pictures are fetched from")
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     try:
-        with closing(kind(host, port, timeout=FETCH_TIMEOUT_S)) as connection:
+        with closing(kind(parts.hostname or "", port, timeout=FETCH_TIMEOUT_S)) as connection:
             connection.request("GET", parts._replace(scheme="", netloc="", fragment="").geturl() or "/")
             with connection.getresponse() as answer:
                 picture = answer.read(LARGEST_BODY + 1)
+        if answer.status != 200:
+            raise HTTPException(f"the answer was {answer.status} {answer.reason}")
     except (OSError, HTTPException, ValueError) as error:
-        raise Refused(422, f"imageurl could not be fetched: {str(error).strip() or type(error).__name__}") from None
-    if answer.status != 200:
-        raise Refused(422, f"imageurl could not be fetched: its host answered {answer.status} {answer.reason}")
+        logging.getLogger("imaging").warning("%r could not be fetched: %r", url, error)
+        raise Refused(422, "imageurl could not be fetched") from None
     if len(picture) > LARGEST_BODY:
         raise Refused(413, f"imageurl leads to more than {LARGEST_BODY} bytes")
     return picture

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from imaging import LARGEST_BODY, NO_PICTURE, Refused, magic, picture_in
+from imaging import LARGEST_BODY, NO_PICTURE, THREADS, Refused, magic, picture_in
 
 
 async def health(_: web.Request) -> web.Response:
@@ -42,5 +43,11 @@ async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse
         return web.json_response({"detail": refused.detail}, status=refused.status)
 
 
+async def limit_threads(_: web.Application) -> None:
+    """Let asyncio.to_thread() use no more of them."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+
+
 app = web.Application(client_max_size=LARGEST_BODY, middlewares=[refusing])
+app.on_startup.append(limit_threads)
 app.add_routes([web.get("/health", health), web.post("/magic", post)])

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from imaging import LARGEST_BODY, NO_PICTURE, Refused, magic, picture_in
+from imaging import LARGEST_BODY, NO_PICTURE, THREADS, Refused, magic, picture_in
 from starlette.datastructures import UploadFile
 
-app = FastAPI(title="imaging")
+
+@asynccontextmanager
+async def limit_threads(_: FastAPI) -> AsyncIterator[None]:
+    """Let run_in_threadpool() use no more of them."""
+    current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+app = FastAPI(title="imaging", lifespan=limit_threads)
 
 
 @app.get("/health")

@@ -1,18 +1,21 @@
-"""The picture that the users send, and a server from which the services can fetch it."""
+"""The picture that the users send; as a script, a server from which the services can fetch it."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager, suppress
+from functools import cache
 from io import BytesIO
-from threading import Thread
 
 from PIL import Image, ImageOps
 
 
-def drawn() -> bytes:
+@cache
+def picture() -> bytes:
     """A JPEG of 800×600 pixels, with as many details as a photograph."""
     fractal = Image.effect_mandelbrot((800, 600), (-2.2, -1.2, 1.0, 1.2), 100)
     file = BytesIO()
@@ -20,7 +23,22 @@ def drawn() -> bytes:
     return file.getvalue()
 
 
-PICTURE = drawn()
+@contextmanager
+def serving() -> Iterator[str]:
+    """The picture's URL, for as long as the context lasts; served by a process of its own, not by pytest."""
+    command = [sys.executable, __file__]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+
+
+async def serve() -> None:
+    """Say the picture's URL, and serve it until standard input ends, as it does with the process that writes it."""
+    host = address()
+    server = await asyncio.start_server(answer, host, backlog=1000)
+    print(f"http://{host}:{server.sockets[0].getsockname()[1]}/picture.jpg", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
 
 
 def address() -> str:
@@ -34,33 +52,15 @@ def address() -> str:
         return own
 
 
-class PictureServer(ThreadingHTTPServer):
-    """A thread for each connection, and room for all that come at once: those it has none for try again in a second."""
-
-    request_queue_size = 1000
-
-
-@contextmanager
-def serving() -> Iterator[str]:
-    """The picture's URL, for as long as the context lasts."""
-    with PictureServer((address(), 0), Handler) as server:
-        Thread(target=server.serve_forever).start()
-        try:
-            yield f"http://{address()}:{server.server_port}/picture.jpg"
-        finally:
-            server.shutdown()
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each GET with the picture, until the client ends the connection."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture())}\r\n\r\n"
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(head.encode() + picture())
+            await writer.drain()
+    writer.close()
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers every GET with the picture."""
-
-    def do_GET(self) -> None:
-        """Send it."""
-        self.send_response(200)
-        self.send_header("Content-Type", "image/jpeg")
-        self.send_header("Content-Length", str(len(PICTURE)))
-        self.end_headers()
-        self.wfile.write(PICTURE)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: it would be a line for each request."""
+if __name__ == "__main__":
+    asyncio.run(serve())
