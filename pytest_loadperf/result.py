@@ -46,6 +46,7 @@ class ServiceUse:
 
     cpu_percent: float  # mean; 100 is one core, NaN where the service can't be sampled
     memory_mb: float  # peak, in 10^6 bytes; NaN likewise
+    replicas: int  # the most at once, unmeasured stages included; 0 likewise
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,11 @@ class LoadResult(StageResult):
     @property
     def service(self) -> ServiceUse:
         """What the service used."""
+        from pytest_loadperf.report.timeline import usage_of
+
         stages = stages_of(self.record)
-        return ServiceUse(cpu_percent_of(stages), memory_bytes_of(stages) / 1e6)
+        replicas = max((used.replicas for trial in self.record.trials for used in usage_of(trial)), default=0)
+        return ServiceUse(cpu_percent_of(stages), memory_bytes_of(stages) / 1e6, replicas)
 
     @property
     def generator(self) -> GeneratorUse:

@@ -34,6 +34,11 @@ senders = load(
 
 @pytest.mark.loadperf("failure_rate < 1%", "p95 < 1s", "rps > 50/s")
 def test_senders_do_not_wait(senders: LoadResult) -> None:
-    # Of the unmeasured stages as well, and of a small run, in which thresholds are only shown.
-    for name, stage in senders.stages.items():
-        assert stage.failure_rate < 0.01, f"{name}: {stage.failures} of {stage.requests} calls failed: {stage.errors}"
+    # Once more, for a small run, in which thresholds are only shown, and for the stages in which replicas come and go.
+    stages = senders.stages.values()
+    failures, calls = sum(stage.failures for stage in stages), sum(stage.requests for stage in stages)
+    assert failures < 0.01 * calls, f"{failures} of {calls} calls failed: {[stage.errors for stage in stages]}"
+
+
+def test_there_could_have_been_another_replica(senders: LoadResult) -> None:
+    assert senders.service.replicas < 5, "all were needed: nothing is left for a busier hour"
