@@ -10,5 +10,11 @@ most = capacity(Reader, until="p95 < 150ms and failure_rate < 1%", start=20, ste
 
 @pytest.mark.loadperf("capacity.users >= 40", "capacity.rps > 100/s")
 def test_it_stops_where_its_cpu_does(most: LoadResult) -> None:
+    assert not most.capacity.limited, most.capacity.limited  # else it was not the API that stopped
     busiest = max(step.cpu_percent for step in most.capacity.steps)
-    assert busiest > 80  # of the one CPU that it may use: with more of that, or more replicas, it would go further
+    assert busiest > 80, f"it used {busiest:.0f}% of its one CPU at most: something else holds it up"
+
+
+def test_two_replicas_are_enough_for_so_many_calls(most: LoadResult) -> None:  # the search ran once, for both tests
+    plan = most.plan("192,000/h", peak=2)
+    assert plan.replicas <= 2, plan  # in words, with all that it assumes
