@@ -1,4 +1,4 @@
-"""An example's image, built and run as its Dockerfile says."""
+"""The examples' images, built and run as their Dockerfiles say, and that of the workers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from pathlib import Path
 
 from docker.models.containers import Container
 from docker_engine import the_engine
+
+from pytest_loadperf.service.engine import Engine
+from pytest_loadperf.service.image import tidied
+
+ROOT = Path(__file__).parents[1]
+WORKER_IMAGE = "loadperf-tests/worker"
 
 
 @contextmanager
@@ -31,3 +37,9 @@ def healthy(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
         finally:
             container.remove(force=True)
             engine.client.images.remove(tag)
+
+
+def build_worker(engine: Engine) -> None:
+    """Build the workers' image as it is now; it is kept, so that whoever builds it next finds its layers."""
+    with tidied(engine.client, WORKER_IMAGE):
+        engine.client.images.build(path=str(ROOT), dockerfile="worker/Dockerfile", tag=WORKER_IMAGE, rm=True)

@@ -9,16 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
-from example_images import healthy
+from docker_engine import require_compose, the_engine
+from example_images import ROOT, build_worker, healthy
 from flask.testing import FlaskClient
 from sentiment import LARGEST_BODY, LONGEST_TEXT, create_app
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from werkzeug.test import TestResponse
+
+from pytest_loadperf.service.compose import _compose
 
 FOLDER = Path(__file__).parents[1] / "example_service" / "sentiment"
 CREDENTIALS = ("api", "a-secret-key")
@@ -228,6 +232,25 @@ def test_gunicorn_keeps_a_connection_open_between_requests(port: int) -> None:
     assert connection.getresponse().status == 401
     assert connection.sock is first is not None
     connection.close()
+
+
+@pytest.mark.docker
+def test_workers_in_containers_load_it(tmp_path: Path) -> None:
+    if not (ROOT / "worker").is_dir():
+        pytest.skip("there is no checkout to build the image from")
+    require_compose()
+    with contextmanager(the_engine)() as engine:
+        build_worker(engine)  # whose layers those of the compose file are
+    compose = [*_compose(), "-p", "loadperf-tests-sentiment", "-f", str(FOLDER / "workers.yml")]
+    load = ["--loadperf", "--loadperf-scale=0.2", "--loadperf-backend=process", "--loadperf-expect-workers=2"]
+    tests = [f"--loadperf-report={tmp_path}/report.html", f"{FOLDER}/test_sentiment_perf.py"]
+    try:
+        subprocess.run([*compose, "up", "--build", "--detach", "--scale", "worker=2"], check=True, capture_output=True)
+        run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *load, *tests]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=100, check=False)
+    finally:
+        subprocess.run([*compose, "down", "--rmi", "local"], check=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.docker

@@ -16,18 +16,16 @@ from pathlib import Path
 import pytest
 from docker_engine import BASE_IMAGE, TRACE, remove_traces, the_engine
 from elsewhere import TOKEN, expecting, free_port
+from example_images import ROOT, WORKER_IMAGE, build_worker
 from test_generator import Run, plan
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.service.compose import _compose
 from pytest_loadperf.service.engine import Engine
-from pytest_loadperf.service.image import tidied
 
 pytestmark = pytest.mark.docker
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-IMAGE = "loadperf-tests/worker"
 WORKERS = 8
 SHARED = {"LOADPERF_TOKEN": TOKEN}
 DOCKERFILE = f"""
@@ -73,9 +71,8 @@ def image(engine: Engine) -> str:
     """The worker's image, as it is built now."""
     if not (ROOT / "worker").is_dir():
         pytest.skip("there is no checkout to build the image from")
-    with tidied(engine.client, IMAGE):
-        engine.client.images.build(path=str(ROOT), dockerfile="worker/Dockerfile", tag=IMAGE, rm=True)
-    return IMAGE
+    build_worker(engine)
+    return WORKER_IMAGE
 
 
 @pytest.fixture
