@@ -1,4 +1,7 @@
-"""Does anybody wait while replicas come and go? 480 users come, two a second, stay for a minute, and most leave."""
+"""How many replicas do 192,000 calls an hour need, and does anybody wait while they come and go?
+
+480 users come, two a second, and stay for a minute; then most of them leave.
+"""
 
 import os
 from itertools import cycle
