@@ -46,7 +46,7 @@ def until(holds: Callable[[], bool]) -> None:
 def names(engine: Engine) -> list[str]:
     """Of the containers that this test has up: how each ends, which is its number from 1."""
     found = engine.client.api.containers(all=True, filters={"label": "pytest-loadperf=1"})
-    ours = [one["Names"][0] for one in found if f":{os.getpid()}:" in one["Labels"]["pytest-loadperf.owner"]]
+    ours = [one["Names"][0] for one in found if one["Labels"]["pytest-loadperf.owner"].startswith(f"{os.getpid()}_")]
     return sorted(name.rpartition("-")[2] for name in ours)
 
 

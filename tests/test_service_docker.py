@@ -46,7 +46,7 @@ def python(code: str, **fields: Any) -> DockerSpec:
 def of_this_process(engine: Engine) -> list[Any]:
     """The containers that this test has up."""
     found = engine.client.containers.list(all=True, filters={"label": "pytest-loadperf=1"}, ignore_removed=True)
-    return [one for one in found if f":{os.getpid()}:" in one.labels["pytest-loadperf.owner"]]
+    return [one for one in found if one.labels["pytest-loadperf.owner"].startswith(f"{os.getpid()}_")]
 
 
 def test_it_serves_on_the_loopback_alone_and_is_gone_at_the_end(engine: Engine) -> None:
