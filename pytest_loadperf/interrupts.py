@@ -65,7 +65,8 @@ class Interrupts:
             signal.signal(number, self._before[signal.Signals(number)])
             signal.raise_signal(number)
             return
-        if (self._ending or self._deferring) and not self._unheeded:
+        patience = 1 if self._ending else 2  # one that waits is the first, which is obeyed in the end
+        if (self._ending or self._deferring) and self._unheeded < patience:
             self._unheeded += 1
             if not self._ending:
                 self._waiting = signal.Signals(number)
@@ -93,7 +94,7 @@ _installed: list[Interrupts] = []
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Within, an interrupt waits for the end: what is half removed is left behind. Not so a second one."""
+    """Within, an interrupt waits for the end: what is half removed is left behind. Not so a third one."""
     if not _installed or threading.current_thread() is not threading.main_thread():  # which alone hears of signals
         yield
         return

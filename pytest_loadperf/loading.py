@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_loadperf.called import variant_of
 from pytest_loadperf.codec import to_plain
 from pytest_loadperf.distribution import ungrouped
 from pytest_loadperf.errors import UsageFault
@@ -69,7 +70,7 @@ class Loading:
         self._room = room  # shared by the workers of one xdist run
         self._sharing = ExitStack()
         self._keys: set[str] = set()
-        self._open: list[ExitStack] = []  # of each service
+        self._open = ExitStack()  # every service
         self._services: dict[str, RunningService] = {}  # by the key of the load that went there
         self.secrets: set[str] = set()
         self.outbox = Outbox()
@@ -100,17 +101,16 @@ class Loading:
             )
         # Where pytest itself is interrupted as it tears down, it drops what it has not come to.
         with ExitStack() as open_:
-            self._open.append(open_)
+            self._open.push(open_)
             yield open_.enter_context(starting)
 
     def pytest_unconfigure(self) -> None:
         """Whatever became of the fixtures: no service stays."""
-        while self._open:
-            self._open.pop().close()
+        self._open.close()
 
     def measure(self, spec: LoadSpec, service: object, request: pytest.FixtureRequest) -> LoadResult:
         """Run the load of a fixture."""
-        name = f"{request.fixturename}{_variant(request)}"
+        name = f"{request.fixturename}{variant_of(request)}"
         # The session's node has no id; where the fixture is defined is the load's home then.
         home = ungrouped(request.node.nodeid) or request._fixturedef.baseid  # type: ignore[attr-defined]
         item: pytest.Item = request._pyfuncitem
@@ -273,32 +273,3 @@ class CallLoad:
         key, demands = f"{ungrouped(nodeid)}::{name}", asked(self._request.node, {name})
         results.append(self._loading.run(spec, running, key, name, demands))
         return results[-1]
-
-
-def _variant(request: pytest.FixtureRequest) -> str:
-    """'[4]' where the service (or what it depends on) is parametrised, so that each variant is a series of its own."""
-    item: Any = request._pyfuncitem
-    callspec = getattr(item, "callspec", None)
-    if callspec is None or request.scope == "function":
-        return ""  # a test's own id says it already
-    names = [name for name in _closure(item, request.fixturename or "") if name in callspec.params]
-    if not names:
-        return ""
-    return "[" + "-".join(_shown(name, callspec.params[name], callspec.indices[name]) for name in names) + "]"
-
-
-def _closure(item: Any, name: str) -> list[str]:
-    """The fixture and all that it depends on; pytest has no public way to ask."""
-    found: list[str] = []
-    waiting = [name]
-    while waiting:
-        current = waiting.pop()
-        if current not in found:
-            found.append(current)
-            for definition in item._fixtureinfo.name2fixturedefs.get(current, ()):  # and those it overrides
-                waiting.extend(definition.argnames)
-    return found
-
-
-def _shown(name: str, value: object, index: int) -> str:
-    return str(value) if isinstance(value, str | int | float) else f"{name}{index}"

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_loadperf.codec import from_plain
 from pytest_loadperf.distribution import ROOM, TOLD, Controller, Worker, ungrouped
-from pytest_loadperf.errors import HistoryError
+from pytest_loadperf.errors import HistoryError, LoadperfError
 from pytest_loadperf.folders import sweep_folders
 from pytest_loadperf.history import environment
 from pytest_loadperf.history.memory import Memory
@@ -115,7 +115,10 @@ class Session:
 
     def pytest_sessionstart(self) -> None:
         """Begin with what runs that were killed have left."""
-        sweep_folders(self._progress.say, unlist)
+        try:
+            sweep_folders(self._progress.say, unlist)
+        except LoadperfError as error:
+            raise pytest.UsageError(str(error)) from None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

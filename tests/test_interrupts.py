@@ -85,11 +85,14 @@ def test_one_waits_for_the_end_of_what_is_not_to_be_cut_short(interrupts: Interr
     signal.raise_signal(signal.SIGINT)  # the second one that comes
 
 
-def test_another_one_does_not_wait(interrupts: Interrupts) -> None:
+def test_nor_does_a_second_one_cut_it_short_but_a_third(interrupts: Interrupts) -> None:
     done: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         interrupted(done, signal.SIGINT, signal.SIGINT)
-    assert done == []
+    assert done == ["all of it"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(done, signal.SIGINT, signal.SIGINT, signal.SIGINT)
+    assert done == ["all of it"]
 
 
 def test_one_waits_for_the_outermost(interrupts: Interrupts) -> None:

@@ -79,6 +79,22 @@ def test_a_record_that_a_full_disk_does_not_take_is_rescued(project: Project, sm
     assert store.series(record).loads[0].trials[0].windows
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to someone else")
+def test_a_temporary_folder_of_another_user_is_refused_in_words(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project.path / "pytest-loadperf-0"
+    folder.mkdir()
+    os.chown(folder, 12345, 12345)
+    monkeypatch.setenv("TMPDIR", str(project.path))
+    project.module("test_it", RUSH + "def test_rush(rush): pass\n")
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: {folder} belongs to another user; remove it, or set TMPDIR to a folder of your own"]
+    )
+
+
 def test_a_run_that_is_not_saved_fails_where_it_shall(project: Project) -> None:
     (project.path / "pytest.ini").write_text("[pytest]\nloadperf_fail_on = unsaved\n")
     project.module("test_it", RUSH + IN_THE_WAY)

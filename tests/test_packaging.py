@@ -69,7 +69,7 @@ OWNERS = {
     "psutil": {"owner.py", "service/", "history/environment.py", "generator/"},
     "pytest": {
         *("plugin.py", "fixtures.py", "options.py", "settings.py", "session.py", "loading.py", "judging.py"),
-        *("scheduling.py", "distribution.py", "interrupts.py", "report/progress.py"),
+        *("called.py", "scheduling.py", "distribution.py", "interrupts.py", "report/progress.py"),
     },
     "xdist": {"scheduling.py"},  # present or not
 }

@@ -161,7 +161,7 @@ class Reader:
             name, plain = json.loads(frame)
             return from_plain(_KINDS[name], plain)
         except (ValueError, KeyError, TypeError, RecursionError, UsageFault) as error:
-            raise _no_message(f"{type(error).__name__} in {frame[:80]!r}") from error
+            raise _no_message(f"{type(error).__name__} in {len(frame)} bytes") from None  # it may hold secrets
 
     def _has(self, size: int, timeout_s: float | None) -> bool:
         """Wait until so many bytes are there; False at the end of the pipe."""
