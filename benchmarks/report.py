@@ -37,8 +37,8 @@ class Cost(NamedTuple):
 def report(folder: Path) -> Cost:
     """One report of the history in this folder."""
     began = time.perf_counter()
-    main = "from pytest_loadperf.cli import main; raise SystemExit(main())"
-    command = [sys.executable, "-c", main, "report", "--history", ".", "--output", "report.html"]
+    script = "from pytest_loadperf.cli import command; command()"
+    command = [sys.executable, "-c", script, "report", "--history", ".", "--output", "report.html"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

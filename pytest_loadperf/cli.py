@@ -25,6 +25,7 @@ from pytest_loadperf.records import RunRecord
 from pytest_loadperf.report.outcome import worst
 
 _USAGE = 4  # as pytest exits
+_UNREAD = 141  # as a shell calls the end of what SIGPIPE ended
 _HEAD = ("time", "run", "commit", "branch", "load", "requests", "failed", "p50", "p95", "rps", "verdict")
 _RIGHT = {"requests", "failed", "p50", "p95", "rps"}
 
@@ -33,6 +34,20 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(_USAGE, f"{self.prog}: {message}\n")
+
+
+def command() -> NoReturn:
+    """The script `pytest-loadperf`: as `main`, and then its process ends at once.
+
+    To free the million objects of a long history one by one takes as long as to draw its charts.
+    """
+    try:
+        status = main()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # who reads has seen enough: `pytest-loadperf history | head`
+        status = _UNREAD
+    os._exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -74,8 +74,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     if origin is Literal:
         return _literal_reader(arguments)
     if hasattr(kind, "of_text"):
-        text = _scalar_reader(str)
-        return lambda plain: kind.of_text(text(plain))
+        return _text_reader(kind)
     if kind is Any:
         return lambda plain: plain
     return _scalar_reader(kind)
@@ -119,13 +118,18 @@ def _dict_reader(key_kind: Any, value_kind: Any) -> Callable[[Any], Any]:
 
 def _sequence_reader(origin: Any, arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
     reader = _reader(arguments[0])
-    return lambda plain: origin(reader(content) for content in _listed(plain))
+    return lambda plain: origin([reader(content) for content in _listed(plain)])
 
 
 def _listed(plain: Any) -> list[Any]:
     if not isinstance(plain, list):
         raise TypeError(f"expected a list, got {type(plain).__name__}")
     return plain
+
+
+def _text_reader(kind: Any) -> Callable[[Any], Any]:
+    text = _scalar_reader(str)
+    return lambda plain: kind.of_text(plain if type(plain) is str else text(plain))
 
 
 def _literal_reader(allowed: tuple[Any, ...]) -> Callable[[Any], Any]:

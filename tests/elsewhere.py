@@ -95,7 +95,7 @@ class Elsewhere:
 
 @contextmanager
 def worker(port: int, folder: Path, *arguments: str, token: str = TOKEN, **environ: str) -> Iterator[Elsewhere]:
-    start = "from pytest_loadperf.cli import main; raise SystemExit(main())"
+    start = "from pytest_loadperf.cli import command; command()"
     command = [sys.executable, "-c", start, "worker", "--master", f"127.0.0.1:{port}", *arguments]
     environ = {**os.environ, "LOADPERF_TOKEN": token, **environ}
     folder.mkdir(exist_ok=True)

@@ -271,3 +271,27 @@ def test_a_list_of_runs_loads_no_report_and_no_locust(tmp_path: Path) -> None:
         "assert not {'locust', 'gevent', 'pandas', 'jinja2', 'fsspec', 'docker'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+SCRIPT = [sys.executable, "-c", "from pytest_loadperf.cli import command; command()"]
+
+
+def test_the_script_tells_all_before_its_process_ends_and_exits_as_main() -> None:
+    keep(run(0, [steady(f"load{number}") for number in range(300)]))
+    told = subprocess.run([*SCRIPT, "history"], capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.count("\n") == 301
+    refused = subprocess.run([*SCRIPT, "report", "--history", "none"], capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("pytest-loadperf: no runs in ")
+
+
+def test_who_reads_the_first_line_only_gets_no_traceback() -> None:
+    keep(run(0, [steady(f"load{number}") for number in range(2_000)]))  # more than a pipe holds
+    with subprocess.Popen([*SCRIPT, "history"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as piped:
+        assert piped.stdout is not None
+        assert piped.stderr is not None
+        assert piped.stdout.readline().startswith("time")
+        piped.stdout.close()
+        assert piped.stderr.read() == ""
+    assert piped.returncode == 141

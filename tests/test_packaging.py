@@ -105,7 +105,7 @@ def test_the_wheel_brings_its_entry_points_and_its_licence(wheel: zipfile.ZipFil
     info = f"pytest_loadperf-{project['version']}.dist-info"
     points = wheel.read(f"{info}/entry_points.txt").decode()
     assert "[pytest11]\nloadperf = pytest_loadperf.plugin\n" in points
-    assert "[console_scripts]\npytest-loadperf = pytest_loadperf.cli:main\n" in points
+    assert "[console_scripts]\npytest-loadperf = pytest_loadperf.cli:command\n" in points
     assert "MIT License" in wheel.read(f"{info}/licenses/LICENSE").decode()
 
 

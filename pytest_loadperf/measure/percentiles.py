@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Percentile:
+class Percentile(NamedTuple):
     """A latency that a share of the requests did not exceed, and between which latencies the true one lies."""
 
     ms: float
@@ -60,7 +59,7 @@ class Percentiles:
 
 
 def _words(percentile: Percentile) -> str:
-    return " ".join(map(repr, astuple(percentile)))
+    return " ".join(map(repr, percentile))
 
 
 def _read(text: str) -> dict[str, Percentile]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_loadperf.judge.soundness import Earlier
 from pytest_loadperf.records import RunRecord
@@ -23,8 +23,7 @@ def why_apart(then: Earlier, now: Earlier) -> str:
     """Why a run's load can't be compared with the newest run's: set-up, machine, branch; empty if it can."""
     (run, load), (newest_run, newest) = then, now
     before, after = load.fingerprint, newest.fingerprint
-    fields = [field for field in sorted(before.keys() | after.keys()) if before.get(field) != after.get(field)]
-    reasons = [f"{field}: {before.get(field, 'unknown')}" for field in fields]
+    reasons = [] if before == after else _differences(before, after)
     if load.aborted and run is not newest_run:
         reasons.append("stopped early")
     if run.commit and newest_run.commit:
@@ -32,3 +31,8 @@ def why_apart(then: Earlier, now: Earlier) -> str:
         if run.commit.branch not in ours:
             reasons.append(f"branch: {run.commit.branch}")
     return ", ".join(reasons)
+
+
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    fields = [field for field in sorted(before.keys() | after.keys()) if before.get(field) != after.get(field)]
+    return [f"{field}: {before.get(field, 'unknown')}" for field in fields]

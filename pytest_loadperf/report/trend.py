@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -156,16 +156,18 @@ def trend(
     runs = until(run, history)
     baseline = find(runs[:-1], now, run.commit, run.baseline, run.accepted)
     points = tuple(_point(earlier, (run, now), endpoint) for earlier in of_load(runs, key))
-    medians = {metric: _median(Metric(metric, endpoint), points, baseline) for metric in METRICS}
+    metrics = [Metric(name, endpoint) for name in METRICS]
+    values = {metric.name: {point.run.id: float(getattr(point, metric.name)) for point in points} for metric in metrics}
+    compared = {metric.name: _compared(metric, values[metric.name], baseline) for metric in metrics}
     accepted = tuple(each for each in run.accepted if key in each.loads)
     return Trend(
         points=tuple(point for point in points if shown is None or point.run.id in shown or point.run is run),
         baseline=baseline,
-        medians=medians,
+        medians={name: _median(values[name], runs) for name, runs in compared.items()},
         limits=tuple(_limits(run, key, endpoint)),
         endpoint=endpoint,
         accepted=accepted,
-        before=tuple(load for _, load in _compared(Metric("p95", endpoint), points, baseline).loads),
+        before=tuple(load for _, load in compared["p95"]),
     )
 
 
@@ -200,20 +202,13 @@ def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
     )
 
 
-def _compared(metric: Metric, points: Sequence[Point], baseline: Baseline) -> Baseline:
+def _compared(metric: Metric, values: Mapping[str, float], baseline: Baseline) -> Sequence[Earlier]:
     """Those of the runs that have this number; an improvement may have begun a level of its own."""
-    values = _values(metric, points)
-    return baseline.of_series(str(metric), lambda run: values[run.id])
+    return baseline.of_series(str(metric), lambda run: values[run.id]).loads
 
 
-def _median(metric: Metric, points: Sequence[Point], baseline: Baseline) -> float:
-    values = _values(metric, points)
-    runs = _compared(metric, points, baseline).loads
+def _median(values: Mapping[str, float], runs: Sequence[Earlier]) -> float:
     return median(values[run.id] for run, _ in runs) if runs else math.nan
-
-
-def _values(metric: Metric, points: Sequence[Point]) -> dict[str, float]:
-    return {point.run.id: float(getattr(point, metric.name)) for point in points}
 
 
 def _limits(run: RunRecord, key: str, endpoint: str | None) -> Iterator[Limit]:
