@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pytest_loadperf.errors import UsageFault
 
@@ -20,14 +21,20 @@ _UNKNOWN = "–"
 
 def duration_s(value: object, what: str) -> float:
     """Seconds of a duration such as '30s', '1m30s' or '500ms'; `what` names it in the error."""
-    text = value.strip() if isinstance(value, str) else ""
-    parts = list(_DURATION_PART.finditer(text))
-    if not parts or "".join(part.group(0) for part in parts).replace(" ", "") != text.replace(" ", ""):
+    seconds = _seconds(value.strip()) if isinstance(value, str) else None
+    if seconds is None:
         raise UsageFault(f"{what} is {value!r}; expected a duration with its unit, such as '30s', '1m30s' or '500ms'")
-    seconds = sum(float(part.group(1)) * _SECONDS[part.group(2)] for part in parts)
     if seconds <= 0:
         raise UsageFault(f"{what} is {value!r}; expected more than zero")
     return seconds
+
+
+@lru_cache(1_000)  # the stages of a long history have the same ones
+def _seconds(text: str) -> float | None:
+    parts = list(_DURATION_PART.finditer(text))
+    if not parts or "".join(part.group(0) for part in parts).replace(" ", "") != text.replace(" ", ""):
+        return None
+    return sum(float(part.group(1)) * _SECONDS[part.group(2)] for part in parts)
 
 
 def size_bytes(value: object, what: str) -> int:

@@ -156,18 +156,20 @@ def trend(
     runs = until(run, history)
     baseline = find(runs[:-1], now, run.commit, run.baseline, run.accepted)
     points = tuple(_point(earlier, (run, now), endpoint) for earlier in of_load(runs, key))
-    metrics = [Metric(name, endpoint) for name in METRICS]
-    values = {metric.name: {point.run.id: float(getattr(point, metric.name)) for point in points} for metric in metrics}
-    compared = {metric.name: _compared(metric, values[metric.name], baseline) for metric in metrics}
+    by_run = {point.run.id: point for point in points}
+    compared = {name: _compared(Metric(name, endpoint), by_run, baseline) for name in METRICS}
     accepted = tuple(each for each in run.accepted if key in each.loads)
     return Trend(
         points=tuple(point for point in points if shown is None or point.run.id in shown or point.run is run),
         baseline=baseline,
-        medians={name: _median(values[name], runs) for name, runs in compared.items()},
+        medians={
+            name: median(getattr(point, name) for point in before) if before else math.nan
+            for name, before in compared.items()
+        },
         limits=tuple(_limits(run, key, endpoint)),
         endpoint=endpoint,
         accepted=accepted,
-        before=tuple(load for _, load in compared["p95"]),
+        before=tuple(point.load for point in compared["p95"]),
     )
 
 
@@ -202,13 +204,10 @@ def _point(earlier: Earlier, newest: Earlier, endpoint: str | None) -> Point:
     )
 
 
-def _compared(metric: Metric, values: Mapping[str, float], baseline: Baseline) -> Sequence[Earlier]:
-    """Those of the runs that have this number; an improvement may have begun a level of its own."""
-    return baseline.of_series(str(metric), lambda run: values[run.id]).loads
-
-
-def _median(values: Mapping[str, float], runs: Sequence[Earlier]) -> float:
-    return median(values[run.id] for run, _ in runs) if runs else math.nan
+def _compared(metric: Metric, by_run: Mapping[str, Point], baseline: Baseline) -> list[Point]:
+    """Those of the baseline's runs that have this number; an improvement may have begun a level of its own."""
+    having = baseline.of_series(str(metric), lambda run: float(getattr(by_run[run.id], metric.name)))
+    return [by_run[run.id] for run, _ in having.loads]
 
 
 def _limits(run: RunRecord, key: str, endpoint: str | None) -> Iterator[Limit]:
