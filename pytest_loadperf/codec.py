@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -67,8 +67,10 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return _union_reader(arguments)
-    if origin in (dict, Mapping):
+    if origin is dict:
         return _dict_reader(*arguments)
+    if origin is Mapping:
+        return _later_reader(arguments[1])
     if origin in (list, tuple, frozenset):
         return _sequence_reader(origin, arguments)
     if origin is Literal:
@@ -112,6 +114,52 @@ def _dict_reader(key_kind: Any, value_kind: Any) -> Callable[[Any], Any]:
 
     def read(plain: Any) -> Any:  # JSON has no other keys than texts
         return {name: each if type(each) is value_kind else value(each) for name, each in plain.items()}
+
+    return read
+
+
+class Later(Mapping[str, T]):
+    """Named parts of a record that are read when somebody asks for one: a field that is annotated as a `Mapping`.
+
+    A long history holds hundreds of thousands, and hardly any is asked for. Where one of them can't be read, which a
+    damaged file seldom leaves the rest of, there are none.
+    """
+
+    __slots__ = ("_parts", "_plain", "_reader")
+
+    def __init__(self, plain: dict[str, Any], reader: Callable[[Any], T]) -> None:
+        self._plain: dict[str, Any] | None = plain
+        self._reader = reader
+
+    def _read(self) -> dict[str, T]:
+        if self._plain is not None:
+            try:
+                self._parts = {name: self._reader(part) for name, part in self._plain.items()}
+            except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
+                self._parts = {}
+            self._plain = None
+        return self._parts
+
+    def __getitem__(self, name: str) -> T:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+
+def _later_reader(kind: Any) -> Callable[[Any], Any]:
+    reader = _reader(kind)
+
+    def read(plain: Any) -> Any:
+        if not isinstance(plain, dict):
+            raise TypeError(f"expected an object, got {type(plain).__name__}")
+        return Later(plain, reader)
 
     return read
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -47,7 +47,7 @@ class Summary:
     histogram: Histogram = field(default_factory=Histogram)  # empty where there are endpoints, which have it
     status_codes: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
-    endpoints: dict[str, Summary] = field(default_factory=dict)  # by "METHOD name"; empty in an endpoint itself
+    endpoints: Mapping[str, Summary] = field(default_factory=dict)  # by "METHOD name"; empty in an endpoint itself
     effects: dict[str, float] = field(default_factory=dict)  # by percentile: requests per independent one
     percentiles: Percentiles = field(default_factory=Percentiles)  # the usual ones of a stage, reckoned once
 
