@@ -17,7 +17,7 @@ loadperf_service = docker_service(
     port=8000,
     ready="/health",
     env=env,
-    cpus=0.25,  # so little that five of them, and the users, have room on two cores
+    cpus=0.35,  # so little that one of them is not enough, and that four have room beside the users on two cores
     memory="192m",
     autoscale=Autoscale(min=1, max=5, target_cpu=0.75),
     fallback=local,

@@ -1,6 +1,6 @@
 """How many replicas do 192,000 calls an hour need, and does anybody wait while they come and go?
 
-480 users come, two a second, and stay for a minute; then most of them leave.
+480 users come, two a second, and stay for a minute and a half; then most of them leave.
 """
 
 import os
@@ -30,7 +30,7 @@ class Sender(FastHttpUser):
 senders = load(
     Sender,
     Stage("morning", users=480, spawn_rate=2, duration="240s", measured=False),  # in which replicas come
-    Stage("192,000 an hour", users=480, duration="60s"),
+    Stage("192,000 an hour", users=480, duration="90s"),
     Stage("evening", users=25, duration="45s", measured=False),  # in which they go
 )
 
