@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,11 +33,14 @@ class HostGuard:
         if refused := self.refused(host):
             raise HostRefused(refused)
 
-    def refused(self, host: str) -> str | None:
-        """The sentence that refuses a host, given by name or address; None where it may be loaded."""
+    def refused(self, host: str, addresses: Iterable[str] | None = None) -> str | None:
+        """The sentence that refuses a host, given by name or address; None where it may be loaded.
+
+        `addresses` are those that it was resolved to, where that was done already.
+        """
         if host in self._names:
             return None
-        for address in addresses_of(host):
+        for address in addresses_of(host) if addresses is None else addresses:
             if not self._admits(_parse(address)):
                 return (
                     f"{host if host == address else f'{host} ({address})'} is not loaded: it is neither this machine, "
@@ -65,39 +68,41 @@ def _parse(address: str) -> _Address:
 def addresses_of(host: str) -> list[str]:
     """Every address that a host name resolves to; none where it does not resolve (connecting will say so)."""
     try:
-        ip_address(host.partition("%")[0])
-        return [host]
-    except ValueError:
-        pass  # a name
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return _resolved(host)
     except (OSError, UnicodeError):
         return []
-    return sorted({str(entry[4][0]) for entry in found})
+
+
+def _resolved(host: str, family: int = socket.AF_UNSPEC) -> list[str]:
+    try:
+        ip_address(host.partition("%")[0])
+        return [host]
+    except ValueError:  # a name
+        found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def guard_sockets(guard: HostGuard, on_refused: Callable[[str], None]) -> None:
     """Refuse connections of this process at the socket: redirects, absolute URLs and changing names count as well."""
-
-    def check(connecting: socket.socket, address: Any) -> None:
-        if connecting.family in (socket.AF_INET, socket.AF_INET6) and (text := guard.refused(str(address[0]))):
-            on_refused(text)
-            raise PermissionError(text)
-
-    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
-    sendto, resolve = socket.socket.sendto, socket.getaddrinfo
+    checked = _check(guard, on_refused)
+    resolve, plain = socket.getaddrinfo, socket.socket
+    connect, connect_ex, sendmsg = plain.connect, plain.connect_ex, plain.sendmsg
+    sendto: Callable[..., int] = plain.sendto  # with flags, or without
 
     def guarded_connect(connecting: socket.socket, address: Any) -> None:
-        check(connecting, address)
-        connect(connecting, address)
+        connect(connecting, checked(connecting, address))
 
     def guarded_connect_ex(connecting: socket.socket, address: Any) -> int:
-        check(connecting, address)
-        return connect_ex(connecting, address)
+        return connect_ex(connecting, checked(connecting, address))
 
     def guarded_sendto(sending: socket.socket, data: Any, *arguments: Any) -> int:
-        check(sending, arguments[-1])
-        return sendto(sending, data, *arguments)
+        *flags, address = arguments
+        return sendto(sending, data, *flags, checked(sending, address))
+
+    def guarded_sendmsg(
+        sending: socket.socket, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None
+    ) -> int:
+        return sendmsg(sending, buffers, ancdata, flags, None if address is None else checked(sending, address))
 
     def learning_resolve(host: Any, *arguments: Any, **options: Any) -> Any:
         found = resolve(host, *arguments, **options)
@@ -105,8 +110,31 @@ def guard_sockets(guard: HostGuard, on_refused: Callable[[str], None]) -> None:
         return found
 
     socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
-    socket.socket.sendto = guarded_sendto  # type: ignore[method-assign, assignment]
     socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
+    socket.socket.sendto = guarded_sendto  # type: ignore[method-assign, assignment]
+    socket.socket.sendmsg = guarded_sendmsg  # type: ignore[method-assign, assignment]
     for module in (socket, sys.modules.get("gevent.socket")):
         if module is not None:
             module.getaddrinfo = learning_resolve  # type: ignore[attr-defined]
+
+
+def _check(guard: HostGuard, on_refused: Callable[[str], None]) -> Callable[[socket.socket, Any], Any]:
+    def checked(connecting: socket.socket, address: Any) -> Any:
+        """The address by number: a name may be another one's by the time that it is resolved again."""
+        if connecting.family not in (socket.AF_INET, socket.AF_INET6):
+            return address
+        host, *rest = address
+        name = host if isinstance(host, str) else bytes(host).decode()
+        found = _resolved(name, connecting.family)
+        if text := guard.refused(name, found):
+            on_refused(text)
+            raise PermissionError(text)
+        return (found[0], *rest)
+
+    return checked
+
+
+def forget_proxies(environ: MutableMapping[str, str]) -> None:
+    """Take the proxies out of an environment: one may pass requests on to any host, and would be what is loaded."""
+    for name in [name for name in environ if name.lower().endswith("_proxy")]:
+        del environ[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pytest_loadperf.errors import GeneratorError, HostRefused
 from pytest_loadperf.generator.master import Master
 from pytest_loadperf.generator.patience import PatientRunner
 from pytest_loadperf.generator.users import Spread, load_users
-from pytest_loadperf.guard import HostGuard, guard_sockets
+from pytest_loadperf.guard import HostGuard, forget_proxies, guard_sockets
 from pytest_loadperf.plan import Plan
 
 _TAKEN_BY_TASKS = {  # of a stage: what it has, what tasks do with it, and what to give where there are none
@@ -92,6 +93,7 @@ def prepare(plan: Plan, role: Role, refuse: Callable[[str], None]) -> Prepared:
         refused.append(text)
         refuse(text)
 
+    forget_proxies(os.environ)
     guard_sockets(HostGuard(plan.allowed_hosts), refuse_at_once)
     try:
         return _prepared(plan, role)
