@@ -26,6 +26,7 @@ from pytest_loadperf.measure.summary import together
 from pytest_loadperf.measuring import Measuring
 from pytest_loadperf.quiet import Quiet, host_lock
 from pytest_loadperf.records import LoadRecord, LogSlice, Verdict
+from pytest_loadperf.redact import HIDDEN_FROM
 from pytest_loadperf.report.locust_page import LocustPages
 from pytest_loadperf.report.progress import Progress
 from pytest_loadperf.result import LoadResult
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pytest_loadperf.control import Control
 
 THRESHOLDS = pytest.StashKey[tuple[Threshold, ...]]()  # of a test's markers
-_HIDDEN_FROM = 8  # characters; a shorter value of env= ("info", "/shop") is hidden in logs, but not in names
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Loading:
         self._keys: set[str] = set()
         self._open = ExitStack()  # every service
         self._services: dict[str, RunningService] = {}  # by the key of the load that went there
-        self.secrets: set[str] = set()
+        self.secrets = set(settings.secrets)
         self.outbox = Outbox()
         self._pages = LocustPages(settings.locust_report, self.outbox.page_faults.append)
         self.results: dict[str, list[LoadResult]] = {}  # of loadperf() calls, by test
@@ -128,7 +128,8 @@ class Loading:
         for url in service.urls:
             guard.check_url(url)
         given_secrets = (*service.secrets, *(counterpart.service.secrets if counterpart else ()))
-        secrets = (*(secret for secret in given_secrets if len(secret) >= _HIDDEN_FROM), self._settings.token)
+        long = (secret for secret in given_secrets if len(secret) >= HIDDEN_FROM)
+        secrets = (*long, self._settings.token, *self._settings.secrets)
         self.secrets.update(secrets)
         if self._settings.calibrate:
             spec = replace(spec, trials=self._settings.calibrate)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _HIDDEN = "***"
+_FIELD = r"password|passwd|(?:client_|api_?)?secret|(?:access_|refresh_|id_|api_?)?token|api_?key"
 _RULES = (
     (re.compile(r"(?<=://)[^/\s@\"']+@"), f"{_HIDDEN}@"),  # user:password@ in a URL
     (re.compile(r"([?&][^=&\s\"'<>]+)=[^&\s\"'<>)]+"), rf"\1={_HIDDEN}"),  # values in a query string
@@ -14,8 +15,13 @@ _RULES = (
         re.compile(r"((?:authorization|cookie|set-cookie|x-api-key)[\"']?\s*[:=]\s*[\"']?)[^\"'\r\n]+", re.IGNORECASE),
         rf"\1{_HIDDEN}",
     ),
+    # fields of a body: {"password": "…"} and password=…
+    (re.compile(rf"([\"'](?:{_FIELD})[\"']\s*:\s*[\"'])[^\"']+", re.IGNORECASE), rf"\1{_HIDDEN}"),
+    (re.compile(rf"\b((?:{_FIELD})=)[^&\s\"'<>]+", re.IGNORECASE), rf"\1{_HIDDEN}"),
 )
 _SHORTEST = 4  # a shorter value ("1", "on") is no secret, and hiding it would eat the text
+HIDDEN_FROM = 8  # characters; a shorter value of an environment ("info", "/shop") is hidden in logs, but not in names
+_OF_A_SECRET = re.compile(r"(?:token|secret|passw(?:or)?d|credentials?|key)$", re.IGNORECASE)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -25,6 +31,12 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
+
+
+def named_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The values in an environment whose names say that they are secrets: CI_TOKEN, DB_PASSWORD."""
+    long = (value for name, value in environ.items() if _OF_A_SECRET.search(name) and len(value) >= HIDDEN_FROM)
+    return tuple(sorted(set(long)))
 
 
 def without_cut_secret(words: bytes, secrets: Iterable[str]) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 from pytest_loadperf import options, worker_token
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.plan import Crew
+from pytest_loadperf.redact import named_secrets
 from pytest_loadperf.service.against import Against
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class LoadperfConfig:
     expect_workers: int = 0  # from elsewhere
     token: str = field(default_factory=token_urlsafe, repr=False)  # that they have to show
     token_given: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # of pytest's own environment
 
     @property
     def unjudged(self) -> str | None:
@@ -118,6 +120,7 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         expect_workers=expect_workers,
         token=token or token_urlsafe(),
         token_given=token is not None,
+        secrets=named_secrets(environ),
     )
 
 
