@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import records
 
+from pytest_loadperf.model import Summary
 from pytest_loadperf.records import Change, RunRecord
 from pytest_loadperf.report.terminal import Line, summary_lines
 
@@ -60,3 +61,23 @@ def test_a_memory_limit_that_an_engine_told_in_bytes_is_readable() -> None:
     given = replace(load, service=replace(load.service, limits={"cpus": "1", "memory": "387973120"}))
     first, *_ = summary_lines(records.run(0, [given]), [])
     assert first.text.endswith("(docker example_service, cpus 1, memory 370 MiB)")
+
+
+def test_the_most_frequent_reasons_of_failures_are_told() -> None:
+    def failing(errors: dict[str, int]) -> Summary:
+        return Summary(1.0, requests=100, failures=sum(errors.values()), errors=errors)
+
+    (trial,) = records.load().trials
+    endpoints = {
+        "GET /": failing({"HTTPError('503\nService Unavailable')": 40, "timed out": 7}),
+        "GET /" + 40 * "x": failing({"timed out": 30, "reset": 5, "cut": 2}),
+    }
+    stage = replace(trial.stages[0], summary=replace(trial.stages[0].summary, endpoints=endpoints))
+    lines = summary_lines(records.run(0, [records.load("rush_hour", replace(trial, stages=(stage, stage)))]), [])
+    told = [line.text for line in lines if " failed" in line.text and not line.text.startswith("  stage")]
+    assert told == [
+        "  80 failed: GET /: HTTPError('503 Service Unavailable')",
+        "  60 failed: GET /xxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxx: timed out",
+        "  14 failed: GET /: timed out",
+        "  14 failed for other reasons",
+    ]

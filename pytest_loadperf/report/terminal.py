@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import NamedTuple
@@ -15,9 +16,11 @@ from pytest_loadperf.model import StageRecord, Summary
 from pytest_loadperf.quantity import show_bytes, show_ms, show_percent, show_rate_percent
 from pytest_loadperf.records import LoadRecord, RunRecord, Verdict
 from pytest_loadperf.report.capacity import Found
+from pytest_loadperf.report.text import shorten
 from pytest_loadperf.result import LoadResult
 
 _COLORS = {"ok": "green", "improved": "green", "broken": "red", "regressed": "red"}
+_MOST_REASONS, _LONGEST_REASON = 3, 160
 _COLUMNS = ("stage", "users", "requests", "req/s", "failed", "p50", "p95", "p99", "max", "cpu", "memory")
 
 
@@ -62,6 +65,8 @@ def _load_lines(load: LoadRecord, verdicts: Sequence[Verdict]) -> Iterator[Line]
     yield Line(f"{load.key}  ({_service(load)})", "bold")
     for row in (*_table(load), *_arrivals(load)):
         yield Line(f"  {row}")
+    for text in _failures(load):
+        yield Line(f"  {text}", "yellow")
     if load.capacity is not None:
         yield Line(f"  {load.name}: {Found(load.capacity).words}")
     for text in _remarks(load):
@@ -129,6 +134,18 @@ def _arrivals(load: LoadRecord) -> Iterator[str]:
             began = f"{arrivals.started} of {arrivals.due} arrivals began"
             late = f"late by {show_ms(arrivals.late_ms(50))} (p50), {show_ms(arrivals.late_ms(99))} (p99)"
             yield f"{name}: {began}, {late}, {arrivals.waiting} still waited"
+
+
+def _failures(load: LoadRecord) -> Iterator[str]:
+    """Why requests failed: the most frequent reasons."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for summary in (stage.summary for trial in load.trials for stage in trial.stages):
+        for name, endpoint in summary.endpoints.items():
+            counted.update({(name, text): times for text, times in endpoint.errors.items()})
+    for (name, text), times in counted.most_common(_MOST_REASONS):
+        yield f"{times} failed: {shorten(name, 40)}: {shorten(text, _LONGEST_REASON)}"
+    if others := counted.total() - sum(times for _, times in counted.most_common(_MOST_REASONS)):
+        yield f"{others} failed for other reasons"
 
 
 def _merged(stages: Sequence[StageRecord]) -> Summary:
