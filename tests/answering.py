@@ -8,6 +8,9 @@
     /redirect?to=URL     302
     /die                 the process exits with status 7
     /headers             the request's head, as the body
+    /close               the connection is closed instead of an answer
+    /garbage             what is no HTTP
+    /cut                 half an answer
 
 `--log PATH` gets one line per answer: path and milliseconds from the request's last byte to the answer's first.
 """
@@ -24,6 +27,8 @@ import time
 from contextlib import suppress
 from typing import TextIO
 from urllib.parse import parse_qs, urlsplit
+
+CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf of it"
 
 
 class Server:
@@ -46,6 +51,10 @@ class Server:
         target = head.split(b" ", 2)[1].decode()
         word, _, value = urlsplit(target).path.lstrip("/").partition("/")
         await self._wait(word, value)
+        if word in ("close", "garbage", "cut"):
+            writer.write({"close": b"", "garbage": b"\x00\xff what is this?\r\n\r\n", "cut": CUT}[word])
+            await writer.drain()
+            raise ConnectionAbortedError
         status, extra, body = 200, "", b"ok"
         if word == "status":
             status = int(value)

@@ -22,6 +22,7 @@ UNREACHED = ArrivalRecord(due=2000, started=1500, waiting=500, overdue=480, last
 def load(**found: object) -> LoadRecord:
     """The example's load, with its stage 'rush' changed."""
     trial = records.trial()
+    found = {"users": 60, **found}
     stages = (replace(made, **found) if made.stage.name == "rush" else made for made in trial.stages)  # type: ignore[arg-type]
     return records.load("rush_hour", replace(trial, stages=tuple(stages)))
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import _thread
 import os
-import resource
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
 from pytest_loadperf.errors import GeneratorError
 from pytest_loadperf.generator.local_workers import LocalWorkers
+from pytest_loadperf.generator.open_files import raise_limit
 from pytest_loadperf.generator.protocol import Addresses, Failed, Join, Message, Order, Reader, Stop, send
 from pytest_loadperf.generator.start import REFUSED
 from pytest_loadperf.plan import Plan
 
 PARENT_GONE = 3  # exit status
-_OPEN_FILES = 100_000
 
 
 def main() -> NoReturn:
@@ -85,13 +83,4 @@ def _work(join: Join, answers: int) -> int:
 
 def _make_ready() -> None:
     os.environ.pop("LOCUST_SKIP_MONKEY_PATCH", None)  # here it has to patch, whatever the user's shell says
-    _raise_open_files()
-
-
-def _raise_open_files() -> None:
-    """As many open files as the system lets us have: every user has a connection."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    raise_limit()

@@ -12,6 +12,7 @@ from gevent.event import Event
 from pytest_loadperf.generator.local_workers import LocalWorkers
 from pytest_loadperf.generator.locust_page import Page
 from pytest_loadperf.generator.master import Master
+from pytest_loadperf.generator.open_files import check_limit
 from pytest_loadperf.generator.patience import PatientLocalRunner
 from pytest_loadperf.generator.prepare import Prepared, Role, prepare
 from pytest_loadperf.generator.protocol import (
@@ -26,6 +27,7 @@ from pytest_loadperf.generator.protocol import (
 )
 from pytest_loadperf.generator.running import Running
 from pytest_loadperf.generator.stages import run_shape, run_stages
+from pytest_loadperf.generator.users import holds_connection
 from pytest_loadperf.generator.workers import Workers
 from pytest_loadperf.plan import Plan, Stage
 
@@ -49,6 +51,8 @@ class Load:
         self._asked_to_stop.start(self._stopping.set)
         self._asked_to_move.start(self._move)
         self._prepared = prepare(plan, _role(plan), self._refuse)
+        if any(map(holds_connection, self._prepared.environment.user_classes)):
+            check_limit(plan)
         self._runner = self._prepared.runner
         self._runner.on_broken = self._break
         self._crew = self._mustered(self._prepared, processes)

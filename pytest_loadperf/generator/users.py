@@ -12,11 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from locust import LoadTestShape, User
+from locust import FastHttpUser, HttpUser, LoadTestShape, User
 from locust.main import merge_locustfiles_content
 from locust.user.users import PytestUser
 
 from pytest_loadperf.errors import GeneratorError
+from pytest_loadperf.generator.lean import LeanHttpUser
 from pytest_loadperf.plan import Plan, Reference
 
 
@@ -132,3 +133,8 @@ def _send(user: User, url: str) -> None:
     base_url = getattr(client, "base_url", None)
     if client is not None and isinstance(base_url, str) and f"{base_url}/".startswith(f"{before}/"):
         client.base_url = url + base_url[len(before) :]  # which code of the user's may have given a path
+
+
+def holds_connection(user: type[User]) -> bool:
+    """Whether each user of this class holds a connection to the service."""
+    return issubclass(user, HttpUser | FastHttpUser | LeanHttpUser)

@@ -83,7 +83,7 @@ def _paused(events: Iterable[ServiceEvent]) -> Iterator[Doubt]:
 def _of_stage(record: StageRecord, aborted: bool) -> Iterator[Doubt]:
     if is_bottleneck(record.generator):
         yield _bottleneck(record.stage, record.generator)
-    if 0 < record.users < (record.stage.users or 0):
+    if record.users < (record.stage.users or 0) and (record.users or record.generator.seconds):  # else nobody looked
         yield _too_few(record)
     if record.arrivals is not None and is_unreached(record.arrivals):
         yield _unreached(record.stage, record.arrivals)
@@ -96,8 +96,9 @@ def _too_few(record: StageRecord) -> Doubt:
     why = "those that end by themselves, or can not be started in time, are missing in what the service was asked for"
     if stage.requests is not None and record.summary.requests >= stage.requests:
         why = "its requests were made before all had started; ask for more requests, or for a larger spawn_rate"
+    ran = f"only {record.users} of {stage.users} users ran"
     return Doubt(
-        f"stage {stage.name!r}: only {record.users} of {stage.users} users ran",
+        f"stage {stage.name!r}: {ran if record.users else f'none of {stage.users} users ran for more than a moment'}",
         why,
         blames_generator=False,
     )

@@ -1,0 +1,390 @@
+"""What a load comes to when something goes wrong: the table that the tests run and the documentation shows.
+
+`python tests/outcomes.py` writes it to docs/outcomes.md.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "outcomes.md"
+
+Outcome = Literal["error", "failed", "inconclusive", "counted", "nothing"]
+MEANING: dict[Outcome, str] = {
+    "error": "an error: there is no result to judge",
+    "failed": "a failed test: it is not the load that was asked for",
+    "inconclusive": "`inconclusive`: the numbers may not be the service's",
+    "counted": "failed requests, which thresholds judge",
+    "nothing": "nothing: the load is what was asked for",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that goes wrong, and what comes of it."""
+
+    name: str
+    what: str
+    outcome: Outcome
+    said: str  # a line of the output; * for what differs
+    users: str = ""  # of a module that has a `Shopper`; the last class is the one that the load is of
+    stage: str = 'Stage("rush", users=4, duration="700ms")'
+    more: str = ""  # arguments of the load
+
+    @property
+    def user(self) -> str:
+        """The class that the load is of."""
+        names = [line.split()[1].partition("(")[0] for line in self.users.splitlines() if line.startswith("class ")]
+        return names[-1] if names else "Shopper"
+
+    @property
+    def shown(self) -> str:
+        """What is said, as people write it who leave something out."""
+        return self.said.strip("* ").replace("*", "…")
+
+    def is_said_in(self, text: str) -> bool:
+        """Whether a line of the output says it."""
+        return any(fnmatchcase(line, f"*{self.said}*") for line in text.splitlines())
+
+
+def _users(text: str) -> str:
+    return textwrap.dedent(text).strip() + "\n"
+
+
+def asking(path: str) -> str:
+    """Users that mostly ask for this."""
+    return _users(f"""
+        class Asking(Shopper):
+            @task(9)
+            def ask(self): self.client.get("/{path}", name="ask")
+    """)
+
+
+USER_CODE = (
+    Case(
+        "raises",
+        "a task raises",
+        "failed",
+        "user code raised KeyError: 'id' (* times)",
+        _users("""
+            class Raising(Shopper):
+                @task(9)
+                def wrong(self): raise KeyError("id")
+        """),
+    ),
+    Case(
+        "on_start",
+        "`on_start` raises, for every user",
+        "error",
+        "no request was answered in the whole load of *; user code raised RuntimeError: no login (4 times).*",
+        _users("""
+            class Refused(Shopper):
+                def on_start(self): raise RuntimeError("no login")
+        """),
+    ),
+    Case(
+        "unmade",
+        "a user can't be made",
+        "error",
+        "ValueError: no account",
+        _users("""
+            class Unmade(Shopper):
+                def __init__(self, environment): raise ValueError("no account")
+        """),
+    ),
+    Case(
+        "imports",
+        "the module raises when the generator imports it",
+        "error",
+        "ImportError: there is no such data here",
+        _users("""
+            import gevent.monkey
+            if gevent.monkey.is_module_patched("socket"): raise ImportError("there is no such data here")
+            class Unimported(Shopper): pass
+        """),
+    ),
+    Case(
+        "exits",
+        "a task calls `sys.exit`",
+        "error",
+        "SystemExit: 3",
+        _users("""
+            import sys
+            class Exiting(Shopper):
+                @task(9)
+                def leave(self): sys.exit(3)
+        """),
+    ),
+    Case(
+        "dies",
+        "a task ends the process",
+        "error",
+        "the load generator (pid *) exited with status 9 before the load ended; there is no result to judge",
+        _users("""
+            import os
+            class Dying(Shopper):
+                @task(9)
+                def die(self): os._exit(9)
+        """),
+    ),
+    Case(
+        "killed",
+        "the process is killed, by the machine for want of memory or by a person",
+        "error",
+        "the load generator (pid *) was killed by SIGKILL before the load ended; there is no result to judge",
+        _users("""
+            import os, signal
+            class Killed(Shopper):
+                @task(9)
+                def die(self): os.kill(os.getpid(), signal.SIGKILL)
+        """),
+    ),
+    Case(
+        "quits",
+        "a task stops the load",
+        "failed",
+        "the users' code stopped the load before its stages were over",
+        _users("""
+            class Quitting(Shopper):
+                @task
+                def quit(self):
+                    if self.environment.stats.total.num_requests > 20: self.environment.runner.quit()
+        """),
+    ),
+    Case(
+        "exit_code",
+        "a listener sets Locust's exit code",
+        "failed",
+        "user code set process_exit_code to 3",
+        _users("""
+            from locust import events
+            @events.quitting.add_listener
+            def end(environment, **_): environment.process_exit_code = 3
+            class Judging(Shopper): pass
+        """),
+    ),
+    Case(
+        "listens",
+        "a listener of `test_start` raises",
+        "failed",
+        "a listener or greenlet of the user's code raised",
+        _users("""
+            from locust import events
+            @events.test_start.add_listener
+            def prepare(**_): raise RuntimeError("test data could not be prepared")
+            class Listening(Shopper): pass
+        """),
+    ),
+    Case(
+        "request_listens",
+        "a listener of requests raises",
+        "failed",
+        "a listener or greenlet of the user's code raised",
+        _users("""
+            from locust import events
+            @events.request.add_listener
+            def look(**_): raise RuntimeError("this can't be looked at")
+            class Watched(Shopper): pass
+        """),
+    ),
+    Case(
+        "blocks",
+        "a task computes, and holds up all users",
+        "inconclusive",
+        "stage 'rush': the generator was the bottleneck: *",
+        _users("""
+            import time
+            class Blocking(Shopper):
+                @task(9)
+                def burn(self):
+                    until = time.perf_counter() + 0.3
+                    while time.perf_counter() < until: pass
+        """),
+        stage='Stage("rush", users=4, duration="3s")',
+    ),
+    Case(
+        "ends",
+        "users end by themselves",
+        "inconclusive",
+        "stage 'rush': none of 20 users ran for more than a moment*",
+        _users("""
+            class Ending(Shopper):
+                @task(9)
+                def leave(self): self.stop()
+        """),
+        stage='Stage("rush", users=20, spawn_rate=20, duration="1s")',
+    ),
+    Case(
+        "prints",
+        "users print, and write to what was the standard output",
+        "nothing",
+        "ok * p50 < 10s*",
+        _users("""
+            import os, sys
+            class Printing(Shopper):
+                @task(9)
+                def say(self):
+                    print("a user prints", flush=True)
+                    os.write(1, bytes(range(256)))
+        """),
+    ),
+    Case(
+        "threads",
+        "users start threads, which compute and never end",
+        "nothing",
+        "ok * p50 < 10s*",
+        _users("""
+            import gevent.monkey
+            start_new_thread = gevent.monkey.get_original("_thread", "start_new_thread")
+            sleep = gevent.monkey.get_original("time", "sleep")
+            def forever():
+                while True: sleep(0.01)
+            class Threading(Shopper):
+                def on_start(self): start_new_thread(forever, ())
+        """),
+    ),
+    Case(
+        "hub",
+        "users change gevent's hub",
+        "nothing",
+        "ok * p50 < 10s*",
+        _users("""
+            import gevent
+            class Changing(Shopper):
+                def on_start(self):
+                    hub = gevent.get_hub()
+                    hub.NOT_ERROR = (Exception,)
+                    hub.handle_error = lambda *_: None
+        """),
+    ),
+    Case(
+        "files",
+        "users close files that are not theirs",
+        "error",
+        "the load generator (pid *) * before the load ended; there is no result to judge",
+        _users("""
+            import os
+            class Closing(Shopper):
+                @task(9)
+                def close(self): os.closerange(0, 50)
+        """),
+    ),
+    Case(
+        "dns",
+        "the users' host has no address",
+        "counted",
+        "* failed: GET search: gaierror(-2, 'Name or service not known')",
+        _users("""
+            class Lost(Shopper):
+                host = "http://nowhere.invalid"
+        """),
+        more="service=None",
+    ),
+)
+
+SERVICE = (
+    Case(
+        "errors",
+        "the service answers with errors",
+        "counted",
+        "* failed: GET ask: LocustBadStatusCode(code=503)",
+        asking("status/503"),
+    ),
+    Case(
+        "closes",
+        "the service closes connections instead of answering",
+        "counted",
+        "* failed: GET ask: HTTPConnectionClosed('connection closed.')",
+        asking("close"),
+    ),
+    Case(
+        "garbage",
+        "the service sends what is no HTTP",
+        "counted",
+        "* failed: GET ask: HTTPParseError('Expected HTTP/*",
+        asking("garbage"),
+    ),
+    Case(
+        "halves",
+        "the service sends half an answer",
+        "counted",
+        "* failed: GET ask: HTTPParseError('Incomplete response.')",
+        asking("cut"),
+    ),
+    Case(
+        "it_ends",
+        "the service ends",
+        "error",
+        "*ended with exit code 7*",
+        asking("die"),
+    ),
+)
+
+
+MACHINE = (
+    Case(
+        "suspended",
+        "the machine is suspended, or its processes are, for two seconds of four",
+        "inconclusive",
+        "stage 'rush': the generator was the bottleneck: held up in *",
+        _users("""
+            import os, subprocess
+            pause = f"sleep 1; kill -STOP {os.getpid()}; sleep 2; kill -CONT {os.getpid()}"
+            class Suspended(Shopper):
+                begun = False
+                def on_start(self):
+                    if not Suspended.begun: subprocess.Popen(["sh", "-c", pause])
+                    Suspended.begun = True
+        """),
+        stage='Stage("rush", users=4, duration="4s", spawn_rate=20)',
+    ),
+    Case(
+        "clock",
+        "the clock is set by an hour",
+        "nothing",
+        "ok * p50 < 10s*",
+        _users("""
+            import time
+            real = time.time
+            class Late(Shopper):
+                @task
+                def set(self): time.time = lambda: real() + 3600
+        """),
+    ),
+    Case(
+        "open_files",
+        "a process may have fewer files open than there are users",
+        "error",
+        "400 users need up to 450 open files, and a process may have 200 here. Raise the limit (*",
+        _users("""
+            import resource
+            import gevent.monkey
+            if gevent.monkey.is_module_patched("socket"): resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+            class Crowd(Shopper): pass
+        """),
+        stage='Stage("rush", users=400, duration="1s")',
+    ),
+)
+
+_HEAD = """# What a load comes to when something goes wrong
+
+Each line is a test, which runs it."""
+
+
+def document() -> str:
+    """The table, as Markdown."""
+    parts = [_HEAD]
+    for title, cases in (("The users' code", USER_CODE), ("The service", SERVICE), ("The machine", MACHINE)):
+        head = ("| what happens | it comes to | and it is said |", "| --- | --- | --- |")
+        rows = (f"| {case.what} | {MEANING[case.outcome]} | `{case.shown}` |" for case in cases)
+        parts += [f"## {title}", "\n".join([*head, *rows])]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{DOCUMENT}: {DOCUMENT.write_text(document())} characters\n")
