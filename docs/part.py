@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-_WIDTH, _MARGIN = 1000, 8
+_WIDTH, _MARGIN = 1180, 8
 
 
 def main(report: str, first: str, last: str, picture: str) -> None:
@@ -21,7 +21,10 @@ def main(report: str, first: str, last: str, picture: str) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": _WIDTH, "height": 800}, java_script_enabled=True)
         page.goto(Path(report).resolve().as_uri())
-        begin, end = page.locator(first).first.bounding_box(), page.locator(last).last.bounding_box()
+        ends = page.locator(first).first, page.locator(last).last
+        for each in ends:
+            each.evaluate("element => { const fold = element.closest('details'); if (fold) fold.open = true }")
+        begin, end = (each.bounding_box() for each in ends)
         if begin is None or end is None:
             raise SystemExit(f"{report} shows no {first if begin is None else last}")
         top = begin["y"] - _MARGIN

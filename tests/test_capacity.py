@@ -23,6 +23,7 @@ from pytest_loadperf.measure.summary import summarise, with_effects
 from pytest_loadperf.model import GeneratorRecord, StageRecord, Trial
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import Capacity, LoadRecord, Step, StepStatus, Verdict
+from pytest_loadperf.report.capacity import Found
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.search import Search
 
@@ -265,6 +266,20 @@ def test_the_knee_is_where_most_answers_come_for_their_time() -> None:
     assert knee is not None
     assert knee.knee == steps[1]
     assert Capacity("users", "p95 < 1s", 0, ()).knee is None
+
+
+def test_the_curve_ends_where_more_load_brings_no_more_answers() -> None:
+    seen = ((1, 50, 20), (4, 200, 20), (8, 390, 40), (16, 380, 90), (12, 400, 70), (32, 250, 400))
+    steps = tuple(Step(size, "held", requests=9, rps=rps, p50_ms=p50, p95_ms=p50) for size, rps, p50 in seen)
+    capacity = found(32, steps=steps).capacity
+    assert capacity is not None
+    (latency,) = Found(capacity).curves
+    path = re.search(r'<path d="M([^"]+)" class="line-blue"', latency.svg)
+    assert path is not None
+    places = [float(point.split()[0]) for point in path[1].split("L")]
+    assert len(places) == 4  # with 1, 4, 8 and 12 users
+    assert places == sorted(places)
+    assert latency.svg.count("held: ") == 6  # each step has its dot
 
 
 class TestPlan:

@@ -64,14 +64,15 @@ class Found:
         if len(steps) < 2:
             return []
         limits = [Rule(demand.text, _ms(demand)) for demand in self._demands() if demand.metric == Metric("p95")]
+        rising = [*_rising(steps)]
         lines = [
-            Line("p95", [(step.rps, step.p95_ms) for step in steps], "blue", width=2.25),
-            Line("p50", [(step.rps, step.p50_ms) for step in steps], "green", "7 4"),
+            Line("p95", [(step.rps, step.p95_ms) for step in rising], "blue", width=2.25),
+            Line("p50", [(step.rps, step.p50_ms) for step in rising], "green", "7 4"),
         ]
         dots = Dots([self._dot(step, step.p95_ms) for step in steps])
         found = [self._figure("Latency by throughput", lines, [*limits, dots], show_ms, 190)]
         if any(step.cpu_percent > 0 for step in steps):
-            used = Line("mean, all replicas together", [(step.rps, step.cpu_percent) for step in steps], "black")
+            used = Line("mean, all replicas together", [(step.rps, step.cpu_percent) for step in rising], "black")
             dots = Dots([self._dot(step, step.cpu_percent) for step in steps])
             found.append(self._figure("Service CPU by throughput", [used], [dots], show_percent, 120))
         return found
@@ -79,7 +80,8 @@ class Found:
     def _figure(
         self, title: str, lines: Sequence[Line], more: Sequence[Rule | Dots], show: Callable[[float], str], height: int
     ) -> Figure:
-        points = [point for line in lines for point in line.points]
+        dots = [(dot.x, dot.y) for layer in more if isinstance(layer, Dots) for dot in layer.points]
+        points = [*dots, *(point for line in lines for point in line.points)]
         limits = [layer.value for layer in more if isinstance(layer, Rule)]
         chart = Chart(
             title=title,
@@ -116,6 +118,15 @@ class Found:
             return [*demands_of(self.capacity.until)]
         except UsageFault:  # written for another version
             return []
+
+
+def _rising(steps: Sequence[Step]) -> Iterator[Step]:
+    """Those that brought more answers than any smaller load: a line through the others would turn back on itself."""
+    most = 0.0
+    for step in steps:
+        if step.rps > most:
+            most = step.rps
+            yield step
 
 
 def _ms(demand: Threshold) -> float:

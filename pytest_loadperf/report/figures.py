@@ -44,7 +44,7 @@ class _Time:
 
     def show(self, at_s: float) -> str:
         if self.axis.high < 180:
-            return f"{at_s:g} s"
+            return f"{round(at_s, 1):g} s"
         hours, rest = divmod(round(at_s), 3600)
         return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
