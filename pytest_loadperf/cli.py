@@ -41,12 +41,8 @@ def command() -> NoReturn:
 
     To free the million objects of a long history one by one takes as long as to draw its charts.
     """
-    try:
-        status = main()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:  # who reads has seen enough: `pytest-loadperf history | head`
-        status = _UNREAD
+    status = main()
+    sys.stderr.flush()
     os._exit(status)
 
 
@@ -135,7 +131,7 @@ def _worker(asked: argparse.Namespace) -> None:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)  # which a container's first process would ignore
     try:
-        serve(host, port, token, asked.code, _say)
+        serve(host, port, token, asked.code, _tell)
     except KeyboardInterrupt:
         return
     raise GeneratorError("the generator does not want this worker")
@@ -143,7 +139,7 @@ def _worker(asked: argparse.Namespace) -> None:
 
 def _history(asked: argparse.Namespace) -> None:
     store = open_store(asked.history, Path.cwd())
-    sys.stdout.write((_exported(store, asked.csv) if asked.csv else _listed(store, asked.json)) + "\n")
+    _tell(_exported(store, asked.csv) if asked.csv else _listed(store, asked.json))
 
 
 def _exported(store: Store, folder: Path) -> str:
@@ -183,7 +179,7 @@ def _report(asked: argparse.Namespace) -> None:
     except HistoryError as error:  # the record is whole all the same
         _warn(str(error))
     written = write(run, records, asked.output, {each.id for each in selected})  # all are what it is compared with
-    sys.stdout.write(f"{written}\n")
+    _tell(str(written))
 
 
 def _accept(asked: argparse.Namespace) -> None:
@@ -192,8 +188,8 @@ def _accept(asked: argparse.Namespace) -> None:
     made = acceptance(chosen(records, asked.run, store.place), asked.reason, asked.test or ())
     written = store.accept(made)
     for load in made.loads:
-        sys.stdout.write(f"{load}: run {made.run} begins a new level\n")
-    sys.stdout.write(f"{written}\n")
+        _tell(f"{load}: run {made.run} begins a new level")
+    _tell(str(written))
 
 
 def _records(store: Store) -> list[RunRecord]:
@@ -201,9 +197,12 @@ def _records(store: Store) -> list[RunRecord]:
     return store.records(_warn)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def _tell(text: str) -> None:
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough: `pytest-loadperf history | head`
+        os._exit(_UNREAD)
 
 
 def _warn(text: str) -> None:

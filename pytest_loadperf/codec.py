@@ -121,8 +121,8 @@ def _dict_reader(key_kind: Any, value_kind: Any) -> Callable[[Any], Any]:
 class Later(Mapping[str, T]):
     """Named parts of a record that are read when somebody asks for one: a field that is annotated as a `Mapping`.
 
-    A long history holds hundreds of thousands, and hardly any is asked for. Where one of them can't be read, which a
-    damaged file seldom leaves the rest of, there are none.
+    A long history holds hundreds of thousands, and hardly any is asked for. That each has what it can't do without is
+    seen at once; where one of them can't be read all the same, somebody has tampered with it, and there are none.
     """
 
     __slots__ = ("_parts", "_plain", "_reader")
@@ -132,9 +132,10 @@ class Later(Mapping[str, T]):
         self._reader = reader
 
     def _read(self) -> dict[str, T]:
-        if self._plain is not None:
+        plain = self._plain
+        if plain is not None:
             try:
-                self._parts = {name: self._reader(part) for name, part in self._plain.items()}
+                self._parts = {name: self._reader(part) for name, part in plain.items()}
             except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
                 self._parts = {}
             self._plain = None
@@ -155,10 +156,15 @@ class Later(Mapping[str, T]):
 
 def _later_reader(kind: Any) -> Callable[[Any], Any]:
     reader = _reader(kind)
+    missing = dataclasses.MISSING
+    needed = {field.name for field in dataclasses.fields(kind) if field.default is field.default_factory is missing}
 
     def read(plain: Any) -> Any:
         if not isinstance(plain, dict):
             raise TypeError(f"expected an object, got {type(plain).__name__}")
+        for part in plain.values():
+            if needed - part.keys():
+                raise TypeError(f"a part lacks {', '.join(sorted(needed - part.keys()))}")
         return Later(plain, reader)
 
     return read
