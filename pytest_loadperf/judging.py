@@ -19,7 +19,7 @@ from pytest_loadperf.judge.thresholds import Threshold, parse
 from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.loading import THRESHOLDS, Loading, asked
 from pytest_loadperf.records import Verdict
-from pytest_loadperf.redact import redact
+from pytest_loadperf.redact import redact, without
 from pytest_loadperf.report.junit import properties
 from pytest_loadperf.report.terminal import breach_text
 from pytest_loadperf.result import LoadResult
@@ -193,10 +193,18 @@ class Judging:
             report.longrepr = _in_words(call.excinfo)
         carried = self._loading.outbox.take()
         if carried or _is_load_test(item):
+            self._hide_secrets(report)
             if report.failed:
                 carried["message"] = redact(report.longreprtext, self._loading.secrets)[-_LONGEST_MESSAGE:]
             report.loadperf = carried  # type: ignore[attr-defined] # xdist carries it along
         return report
+
+    def _hide_secrets(self, report: pytest.TestReport) -> None:
+        """What pytest shows of a test goes to terminals and JUnit files that many read."""
+        shown = report.longreprtext
+        if (safe := without(shown, self._loading.secrets)) != shown:
+            report.longrepr = safe
+        report.sections = [(title, without(text, self._loading.secrets)) for title, text in report.sections]
 
 
 def _doubts(used: list[tuple[set[str], LoadResult]]) -> Iterator[str]:

@@ -72,7 +72,8 @@ class Loading:
         self._keys: set[str] = set()
         self._open = ExitStack()  # every service
         self._services: dict[str, RunningService] = {}  # by the key of the load that went there
-        self.secrets = set(settings.secrets)
+        self._own_secrets = (settings.token, *(secret for secret in settings.secrets if len(secret) >= HIDDEN_FROM))
+        self.secrets = set(self._own_secrets)
         self.outbox = Outbox()
         self._pages = LocustPages(settings.locust_report, self.outbox.page_faults.append)
         self.results: dict[str, list[LoadResult]] = {}  # of loadperf() calls, by test
@@ -128,8 +129,7 @@ class Loading:
         for url in service.urls:
             guard.check_url(url)
         given_secrets = (*service.secrets, *(counterpart.service.secrets if counterpart else ()))
-        long = (secret for secret in given_secrets if len(secret) >= HIDDEN_FROM)
-        secrets = (*long, self._settings.token, *self._settings.secrets)
+        secrets = (*(secret for secret in given_secrets if len(secret) >= HIDDEN_FROM), *self._own_secrets)
         self.secrets.update(secrets)
         if self._settings.calibrate:
             spec = replace(spec, trials=self._settings.calibrate)

@@ -36,7 +36,7 @@ class Careless(HttpUser):
     def ask(self, path, **given):
         with self.client.post(path, name=path, catch_response=True, **given) as answer:
             sent = answer.request
-            answer.failure(f"{answer.status_code} {answer.text} for {sent.url} {dict(sent.headers)} {sent.body}")
+            answer.failure(f"{answer.status_code} {answer.text} for {sent.url} {dict(sent.headers)} {sent.body} {{}}")
 
     @task
     def query(self):
@@ -54,7 +54,8 @@ class Careless(HttpUser):
 
     @task
     def bodies(self):
-        self.ask("/anything", json={"user": "me", "password": PLANTED["field"]})
+        headers = {"X-Auth-Token": PLANTED["bearer"], "Cookie": f"session={PLANTED['cookie']}"}
+        self.ask("/anything", json={"user": "it's me", "password": PLANTED["field"]}, headers=headers)
         self.ask("/anything", data={"user": "me", "password": PLANTED["form"]})
 
     @task
@@ -157,6 +158,39 @@ def test_no_secret_of_an_address_is_shown(careless: Project, server: str, monkey
     assert seen == set()
 
 
+SERVICE = """
+import os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Telling(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self):
+        print("knows", os.environ["CI_TOKEN"], os.environ["API_KEY"], flush=True)
+        os._exit(3)
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Telling).serve_forever()
+"""
+
+
+def test_no_secret_of_a_service_that_tells_it_and_ends_is_shown(careless: Project) -> None:
+    (careless.path / "serve.py").write_text(SERVICE)
+    (careless.path / "conftest.py").write_text(
+        "import json, os, sys\nfrom pathlib import Path\nfrom pytest_loadperf import process_service\n"
+        'planted = json.loads(Path("planted.json").read_text())\n'
+        'command = [sys.executable, "serve.py", "{port}", os.environ["CI_TOKEN"]]\n'
+        'loadperf_service = process_service(command, env={"API_KEY": planted["service"]})\n'
+    )
+    (careless.path / "test_it.py").write_text(TEST.format(workers=1))
+    result = careless.run(*EVERYWHERE)
+    result.assert_outcomes(errors=1)
+    texts = shown(careless, result)
+    assert b"knows *** ***" in texts["stdout"]
+    assert found(texts) == []
+
+
 engine = pytest.fixture(the_engine)
 
 
@@ -180,6 +214,7 @@ def watched_containers(engine: Engine) -> Iterator[set[str]]:
         watching.join()
 
 
+@pytest.mark.docker
 @pytest.mark.parametrize("breaks", [False, True], ids=["built", "broken"])
 def test_no_secret_of_a_build_is_shown(careless: Project, engine: Engine, breaks: bool) -> None:
     folder = careless.path / "keeping_secrets"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from pytest_loadperf.folders import own_folder
 from pytest_loadperf.interrupts import deferred
 from pytest_loadperf.notice import Notice
 from pytest_loadperf.records import ServiceRecord
-from pytest_loadperf.redact import redact
+from pytest_loadperf.redact import named_secrets, redact
 from pytest_loadperf.service.container import ContainerService, hint_for
 from pytest_loadperf.service.engine import Engine, in_words
 from pytest_loadperf.service.image import digest, stable_tag, tidied
@@ -99,7 +100,7 @@ class Project:
             assert run.stdout is not None
             try:
                 for line in filter(str.strip, run.stdout):
-                    lines.append(redact(line.rstrip()))
+                    lines.append(redact(line.rstrip(), named_secrets(os.environ)))
                     say(f"  {lines[-1]}")
             except BaseException:
                 run.terminate()
@@ -164,7 +165,9 @@ def _compose() -> list[str]:
 
 def _failed(doing: str, lines: Sequence[str]) -> ServiceError:
     error = ServiceError(f"{doing} failed. Correct the compose file or what it builds")
-    error.add_note("the end of Compose's output:\n" + redact("\n".join(lines[-_LAST_LINES:])))
+    error.add_note(
+        "the end of Compose's output:\n" + redact("\n".join(lines[-_LAST_LINES:]), named_secrets(os.environ))
+    )
     return error
 
 
@@ -187,8 +190,8 @@ def _record(spec: ComposeSpec, engine: Engine, containers: Sequence[Container]) 
 
 
 def _secrets(containers: Sequence[Container]) -> list[str]:
-    """Values of the environment that the compose file, not the image, gave."""
-    given: set[str] = set()
+    """Values of the environment that the compose file, not the image, gave, and secrets of our own."""
+    given = set(named_secrets(os.environ))
     for container in containers:
         own = container.attrs["Config"].get("Env") or []
         images = container.image.attrs["Config"].get("Env") or [] if container.image else []

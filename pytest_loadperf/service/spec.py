@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.quantity import duration_s, size_bytes
-from pytest_loadperf.redact import redact
+from pytest_loadperf.redact import named_secrets, redact
 from pytest_loadperf.service.autoscale import Autoscale
 
 _PATH = re.compile(r"/[!-~]*")  # what an HTTP request line can carry
@@ -107,7 +108,7 @@ class DockerSpec:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must not appear in any text."""
-        return (*self.env.values(), *self.build_args.values())
+        return (*self.env.values(), *self.build_args.values(), *named_secrets(os.environ))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +185,7 @@ class ProcessSpec:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must not appear in any text."""
-        return tuple(self.env.values())
+        return (*self.env.values(), *named_secrets(os.environ))
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ class UrlSpec:
     @property
     def name(self) -> str:
         """The address, credentials redacted."""
-        return redact(self.url)
+        return redact(self.url, named_secrets(os.environ))
 
 
 LocalSpec = ProcessSpec | UrlSpec  # what needs no engine, and can stand in where none answers
