@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pytest_loadperf.errors import HostRefused
 
+_PROXIES = frozenset(f"{scheme}_proxy" for scheme in ("http", "https", "ftp", "all", "ws", "wss"))
 _Address = IPv4Address | IPv6Address
 # `ipaddress.is_private` also admits link-local addresses, where clouds keep their metadata services.
 _PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
@@ -135,6 +136,7 @@ def _check(guard: HostGuard, on_refused: Callable[[str], None]) -> Callable[[soc
 
 
 def forget_proxies(environ: MutableMapping[str, str]) -> None:
-    """Take the proxies out of an environment: one may pass requests on to any host, and would be what is loaded."""
-    for name in [name for name in environ if name.lower().endswith("_proxy")]:
+    """Let no client ask the environment's proxies: one may pass requests on to any host, and would be loaded, too."""
+    for name in [name for name in environ if name.lower() in _PROXIES]:
         del environ[name]
+    environ["no_proxy"] = environ["NO_PROXY"] = "*"  # those of the system, where there are any

@@ -45,11 +45,12 @@ class Case:
     @property
     def shown(self) -> str:
         """What is said, as people write it who leave something out."""
-        return self.said.strip("* ").replace("*", "…")
+        return self.said.replace("{name}  ", "").replace("the load runs as asked  ", "").strip("* ").replace("*", "…")
 
     def is_said_in(self, text: str) -> bool:
         """Whether a line of the output says it."""
-        return any(fnmatchcase(line, f"*{self.said}*") for line in text.splitlines())
+        said = f"*{self.said.format(name=self.name)}*"
+        return any(fnmatchcase(line, said) for line in text.splitlines())
 
 
 def _users(text: str) -> str:
@@ -172,7 +173,7 @@ USER_CODE = (
         "listens",
         "a listener of `test_start` raises",
         "failed",
-        "a listener or greenlet of the user's code raised",
+        "{name}  the load runs as asked  a listener or greenlet of the user's code raised; what it printed has *",
         _users("""
             from locust import events
             @events.test_start.add_listener
@@ -184,7 +185,7 @@ USER_CODE = (
         "request_listens",
         "a listener of requests raises",
         "failed",
-        "a listener or greenlet of the user's code raised",
+        "{name}  the load runs as asked  a listener or greenlet of the user's code raised; what it printed has *",
         _users("""
             from locust import events
             @events.request.add_listener
@@ -223,7 +224,7 @@ USER_CODE = (
         "prints",
         "users print, and write to what was the standard output",
         "nothing",
-        "ok * p50 < 10s*",
+        "ok  {name}  p50 < 10s*",
         _users("""
             import os, sys
             class Printing(Shopper):
@@ -235,9 +236,9 @@ USER_CODE = (
     ),
     Case(
         "threads",
-        "users start threads, which compute and never end",
+        "users start threads, which never end",
         "nothing",
-        "ok * p50 < 10s*",
+        "ok  {name}  p50 < 10s*",
         _users("""
             import gevent.monkey
             start_new_thread = gevent.monkey.get_original("_thread", "start_new_thread")
@@ -252,7 +253,7 @@ USER_CODE = (
         "hub",
         "users change gevent's hub",
         "nothing",
-        "ok * p50 < 10s*",
+        "ok  {name}  p50 < 10s*",
         _users("""
             import gevent
             class Changing(Shopper):
@@ -278,7 +279,7 @@ USER_CODE = (
         "dns",
         "the users' host has no address",
         "counted",
-        "* failed: GET search: gaierror(-2, 'Name or service not known')",
+        "* failed: GET search: gaierror(*",
         _users("""
             class Lost(Shopper):
                 host = "http://nowhere.invalid"
@@ -329,7 +330,7 @@ SERVICE = (
 MACHINE = (
     Case(
         "suspended",
-        "the machine is suspended, or its processes are, for two seconds of four",
+        "the generator's process is stopped for two seconds of four",
         "inconclusive",
         "stage 'rush': the generator was the bottleneck: held up in *",
         _users("""
@@ -345,9 +346,9 @@ MACHINE = (
     ),
     Case(
         "clock",
-        "the clock is set by an hour",
+        "the generator's clock is set by an hour",
         "nothing",
-        "ok * p50 < 10s*",
+        "ok  {name}  p50 < 10s*",
         _users("""
             import time
             real = time.time

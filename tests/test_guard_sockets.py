@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -111,6 +112,7 @@ def test_no_call_of_a_socket_leads_elsewhere(server: str, tmp_path: Path, call: 
         loaded(server, tmp_path, users)
 
 
+@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="there is no IPv6 here")
 @pytest.mark.parametrize("address", ["::ffff:192.0.2.77", "2001:db8::77", "fe80::77%lo", "64:ff9b::c000:24d"])
 def test_an_address_of_the_newer_kind_is_no_way_around(server: str, tmp_path: Path, address: str) -> None:
     users = f"""

@@ -38,6 +38,15 @@ def test_what_goes_wrong_comes_to_what_the_table_says(project: Project, cases: t
     assert {case.name: outcome(text, case) for case in cases} == {case.name: case.outcome for case in cases}
     assert [case.name for case in cases if not case.is_said_in(text)] == []
     assert "Traceback" not in result.stderr.str()
+    assert "launch.py" not in text  # the words, not where this plugin said them
+
+
+def test_a_users_code_that_raises_is_shown_as_it_printed_it(project: Project) -> None:
+    case = next(case for case in USER_CODE if case.name == "listens")
+    project.module("test_listens", module_of(case))
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*RuntimeError: test data could not be prepared*"])
 
 
 def test_the_table_is_in_the_documentation() -> None:

@@ -23,9 +23,15 @@ def raise_limit() -> None:
 
 
 def check_limit(plan: Plan) -> None:
-    """GeneratorError where connections would be refused by this machine, and look like the service's failures."""
+    """GeneratorError where connections would be refused by this machine, and look like the service's failures.
+
+    Of the users of stages: how many a shape asks for, or arrivals need at one time, nobody knows before. Workers of
+    other machines have limits of their own.
+    """
+    if plan.crew is not None and plan.crew.joined:
+        return
     processes = plan.crew.size if plan.crew else 1
-    most = math.ceil(max((stage.most_users for stage in plan.stages), default=0) / processes)
+    most = math.ceil(max((stage.users or 0 for stage in plan.stages), default=0) / processes)
     limit, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[0], most + _BESIDES
     if limit != resource.RLIM_INFINITY and limit < needed:
         raise GeneratorError(
