@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -15,31 +15,34 @@ class Collector:
     """Adds windows; a request that was answered late is told late, under the second in which it was sent."""
 
     def __init__(self) -> None:
-        self._windows: dict[tuple[int, int, str, str], Window] = {}
+        self._seconds: defaultdict[int, dict[tuple[int, str, str], Window]] = defaultdict(dict)
+        self._requests: Counter[int] = Counter()  # by stage
 
     def add(self, windows: Iterable[Window]) -> None:
         """Take in what the generator told."""
         for window in windows:
-            key = (window.second, window.stage, window.method, window.endpoint)
-            known = self._windows.get(key)
-            self._windows[key] = window if known is None else _joined(known, window)
+            second, key = self._seconds[window.second], (window.stage, window.method, window.endpoint)
+            known = second.get(key)
+            second[key] = window if known is None else _joined(known, window)
+            self._requests[window.stage] += window.requests
 
     def windows(self) -> tuple[Window, ...]:
         """All of them, in order of time."""
-        return tuple(window for _, window in sorted(self._windows.items()))
+        return tuple(window for _, second in sorted(self._seconds.items()) for _, window in sorted(second.items()))
 
     def stage(self, index: int, duration_s: float, began_s: float = 0.0) -> Summary:
         """The numbers of one stage, and how sure they are."""
-        windows = [window for window in self._windows.values() if window.stage == index]
+        windows = [window for second in self._seconds.values() for window in second.values() if window.stage == index]
         return with_effects(summarise(windows, duration_s), windows, began_s)
 
     def requests(self, stage: int) -> int:
         """How many of a stage have been told so far."""
-        return sum(window.requests for window in self._windows.values() if window.stage == stage)
+        return self._requests[stage]
 
     def since(self, second: int) -> Iterator[Window]:
-        """The windows of this second and later ones."""
-        return (window for window in self._windows.values() if window.second >= second)
+        """The windows of this second and later ones: asked for each second, so that a long load must not cost more."""
+        newest = max(self._seconds, default=-1)
+        return (window for at in range(second, newest + 1) for window in self._seconds.get(at, {}).values())
 
 
 def _joined(one: Window, other: Window) -> Window:
