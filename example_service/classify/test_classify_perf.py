@@ -1,6 +1,7 @@
 """Does the classifier fail in a minute of ever more users, and how much longer do they wait then?
 
-`pytest --loadperf example_service/classify`; the table at its end and the report have a row for each step.
+`pytest --loadperf --loadperf-scale 1 example_service/classify`; the table at its end and the report have a row for each
+step.
 """
 
 import random

@@ -1,4 +1,7 @@
-"""Does it stand 200 requests at once? As `ab -c 200 -n 10000` would ask: `pytest --loadperf example_service/fanout`."""
+"""Does it stand 200 requests at once? As `ab -c 200 -n 10000` would ask.
+
+`pytest --loadperf --loadperf-scale 1 example_service/fanout`
+"""
 
 import pytest
 from locust import task

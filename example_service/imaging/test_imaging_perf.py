@@ -1,6 +1,6 @@
 """Which framework is the fastest, and what does it cost to send the picture in one way or another?
 
-`pytest --loadperf example_service/imaging`; the report has all variants side by side.
+`pytest --loadperf --loadperf-scale 1 example_service/imaging`; the report has all variants side by side.
 """
 
 import json

@@ -1,6 +1,7 @@
 """How many replicas do 192,000 calls an hour need, and does anybody wait while they come and go?
 
 480 users come, two a second, and stay for a minute and a half; then most of them leave.
+`pytest --loadperf --loadperf-scale 1 example_service/spam`
 """
 
 import os
