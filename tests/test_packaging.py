@@ -242,6 +242,16 @@ def test_ci_runs_the_commands_that_the_readme_gives_for_the_example_and_for_the_
     assert [step for step in steps if step in commands] == commands
 
 
+def test_the_examples_readme_shows_their_tests_as_they_are() -> None:
+    readme = (ROOT / "example_service" / "README.md").read_text()
+    shown = re.findall(r"^### (\w+): [^\n]*\n\n```python\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
+    assert {folder for folder, _ in shown} == {place.parent.name for place in ROOT.glob("example_service/*/Dockerfile")}
+    for folder, code in shown:
+        tests = "\n".join(file.read_text() for file in (ROOT / "example_service" / folder).glob("test_*_perf.py"))
+        for part in code.removesuffix(" ...\n").split("\n\n\n"):
+            assert part.strip() in tests, f"{folder}: {part}"
+
+
 def test_ci_runs_something_on_the_oldest_dependencies() -> None:
     assert re.search(r"^check \.venv/bin/tox -q -e lowest -- tests/.*\bbelief\b.*\.py$", CI, re.MULTILINE)
 
