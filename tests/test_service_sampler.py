@@ -73,14 +73,9 @@ def test_replicas_come_and_go() -> None:
         ended = time.monotonic()
 
     assert time.monotonic() - ended < 1  # nobody waits for the one that went
-    assert [(sample.replica, round(sample.at_s * 4)) for sample in samples] == [
-        (0, 1),
-        (0, 2),
-        (0, 3),
-        (1, 3),
-        (1, 4),
-        (1, 5),
-    ]
+    seen = [(sample.replica, round(sample.at_s * 4)) for sample in samples]
+    assert seen[:5] == [(0, 1), (0, 2), (0, 3), (1, 3), (1, 4)]
+    assert seen[5:] in ([], [(1, 5)])  # of the rest, unless the last sample came so late that there is none
     assert {(sample.replica, round(sample.cpu_percent)) for sample in samples} == {(0, 50), (1, 200)}
 
 
