@@ -90,10 +90,9 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
 
     backend = cast(Backend, parsed("backend", options.backend) or "auto")
     master, expect_workers = parsed("master", options.address), parsed("expect_workers", options.count) or 0
-    against, url = parsed("against", options.against), config.getoption("loadperf_url")
-    calibrate = config.getoption("loadperf_calibrate")
+    against = parsed("against", options.against)
+    url, calibrate = config.getoption("loadperf_url"), config.getoption("loadperf_calibrate")
     _refuse(against, url, calibrate, master, expect_workers)
-    token = _token(environ)
     return LoadperfConfig(
         rootpath=config.rootpath,
         backend=backend,
@@ -118,17 +117,18 @@ def read(config: pytest.Config, environ: dict[str, str]) -> LoadperfConfig:
         workers=parsed("workers", options.count),
         master=master,
         expect_workers=expect_workers,
-        token=token or token_urlsafe(),
-        token_given=token is not None,
+        **_token(environ),
         secrets=named_secrets(environ),
     )
 
 
-def _token(environ: dict[str, str]) -> str | None:
+def _token(environ: dict[str, str]) -> dict[str, Any]:
+    """What is known of the workers' token: the one that was given, or one of this run's own."""
     try:
-        return worker_token.given(environ)
+        given = worker_token.given(environ)
     except UsageFault as fault:
         raise pytest.UsageError(str(fault)) from None
+    return {"token": given or token_urlsafe(), "token_given": given is not None}
 
 
 def _refuse(

@@ -6,8 +6,9 @@ import gzip
 import json
 import threading
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import psutil
 import pytest
@@ -83,17 +84,14 @@ EVERYWHERE = (
 
 
 @contextmanager
-def watched_processes() -> Iterator[set[str]]:
-    """The command lines of this machine's processes that show a planted secret, as anybody may list them."""
+def watched(look: Callable[[], Iterable[str]]) -> Iterator[set[str]]:
+    """All that can be seen meanwhile, a few times a second."""
     seen: set[str] = set()
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.2):
-            for process in psutil.process_iter(["cmdline"]):
-                line = " ".join(process.info["cmdline"] or ())
-                if any(secret in line for secret in PLANTED.values()) and "--loadperf-url" not in line:  # as was typed
-                    seen.add(line)
+            seen.update(look())
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -102,6 +100,14 @@ def watched_processes() -> Iterator[set[str]]:
     finally:
         over.set()
         watching.join()
+
+
+def telling_processes() -> Iterator[str]:
+    """The command lines of this machine's processes that show a planted secret, as anybody may list them."""
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if any(secret in line for secret in PLANTED.values()) and "--loadperf-url" not in line:  # as was typed
+            yield line
 
 
 def shown(project: Project, result: pytest.RunResult) -> Mapping[str, bytes]:
@@ -135,7 +141,7 @@ def test_no_secret_of_a_load_is_shown(careless: Project, workers: int) -> None:
     given = conftest.replace("ready=", f'env={{"API_KEY": {planted}["service"]}}, ready=')
     (careless.path / "conftest.py").write_text(imports + given)
     (careless.path / "test_it.py").write_text(TEST.format(workers=workers))
-    with watched_processes() as seen:
+    with watched(telling_processes) as seen:
         result = careless.run(*EVERYWHERE)
     result.assert_outcomes(failed=1)
     texts = shown(careless, result)
@@ -151,7 +157,7 @@ def test_no_secret_of_an_address_is_shown(careless: Project, server: str, monkey
     monkeypatch.setenv("API_KEY", PLANTED["service"])  # which nobody gives the service here
     (careless.path / "test_it.py").write_text(TEST.format(workers=1))
     address = server.replace("//", f"//me:{PLANTED['url']}@")
-    with watched_processes() as seen:
+    with watched(telling_processes) as seen:
         result = careless.run("--loadperf-url", address, *EVERYWHERE)
     result.assert_outcomes(failed=1)
     assert found(shown(careless, result)) == []
@@ -194,24 +200,10 @@ def test_no_secret_of_a_service_that_tells_it_and_ends_is_shown(careless: Projec
 engine = pytest.fixture(the_engine)
 
 
-@contextmanager
-def watched_containers(engine: Engine) -> Iterator[set[str]]:
-    """The names and labels of the containers that are started meanwhile."""
-    seen: set[str] = set()
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.2):
-            for container in engine.client.api.containers(filters={"name": "loadperf-keeping-secrets"}):
-                seen.add(json.dumps([container["Names"], container["Labels"], container["Command"]]))
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        watching.join()
+def containers(engine: Engine) -> Iterator[str]:
+    """The names, labels and commands of those of the service."""
+    for container in engine.client.api.containers(filters={"name": "loadperf-keeping-secrets"}):
+        yield json.dumps([container["Names"], container["Labels"], container["Command"]])
 
 
 @pytest.mark.docker
@@ -234,7 +226,7 @@ def test_no_secret_of_a_build_is_shown(careless: Project, engine: Engine, breaks
     )
     (careless.path / "test_it.py").write_text(TEST.format(workers=1))
     try:
-        with watched_containers(engine) as labels:
+        with watched(partial(containers, engine)) as labels:
             result = careless.run(*EVERYWHERE)
     finally:
         remove_traces(engine, "loadperf/keeping-secrets")
