@@ -112,12 +112,13 @@ def test_the_same_build_has_not_and_nothing_of_it_stays_nor_is_it_a_baseline_of_
     monkeypatch.setenv("STARTS", str(starts))
     begin = 'import os; print(os.path.dirname(__file__), file=open(os.environ["STARTS"], "a"))'
     change(repository.path, "import asyncio, sys", f"import asyncio, sys\n{begin}")
-    (repository.path / "test_it.py").write_text(MARKED.replace("20%", "10000%"))  # which two pairs show on any machine
+    (repository.path / "test_it.py").write_text(MARKED.replace("20%", "10000%"))
     git(repository.path, "commit", "-q", "-a", "-m", "tells of its starts")
     result = repository.run(*BESIDE_MAIN, "--loadperf-require-baseline")
     result.assert_outcomes(passed=1)
     told = Counter(starts.read_text().splitlines())
-    assert sorted(told.values()) == [2, 2], told  # each pair is of services that were started for it
+    pairs = len(recorded(repository).trials)  # two, or four where noise was too much for these
+    assert sorted(told.values()) == [pairs, pairs], told  # each pair is of services that were started for it
     result.stdout.no_fnmatch_line("*measuring again*")
     assert list(place.glob("pytest-loadperf-*/against-*")) == []
     assert git(repository.path, "worktree", "list").count("\n") == 0
