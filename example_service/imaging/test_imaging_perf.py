@@ -5,11 +5,9 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
-import time
 from base64 import b64encode
 from functools import cache
 from pathlib import Path
@@ -49,10 +47,10 @@ class Sender(LeanHttpUser):
 class Looker(Sender):
     """Looks at each result for a while."""
 
-    wait_time = between(5, 15)
+    wait_time = between(0, 20)
 
     def on_start(self) -> None:
-        time.sleep(random.uniform(0, 10))  # the requests come evenly from the beginning
+        self.wait()  # the requests come evenly from the beginning
 
 
 crowd = load(
