@@ -22,8 +22,9 @@ from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.measure.summary import summarise, with_effects
 from pytest_loadperf.model import GeneratorRecord, StageRecord, Trial
 from pytest_loadperf.plan import Stage
-from pytest_loadperf.records import Capacity, LoadRecord, Step, StepStatus, Verdict
+from pytest_loadperf.records import By, Capacity, LoadRecord, Step, StepStatus, Verdict
 from pytest_loadperf.report.capacity import Found
+from pytest_loadperf.report.figures import Figure
 from pytest_loadperf.result import LoadResult
 from pytest_loadperf.search import Search
 
@@ -273,13 +274,32 @@ def test_the_curve_ends_where_more_load_brings_no_more_answers() -> None:
     steps = tuple(Step(size, "held", requests=9, rps=rps, p50_ms=p50, p95_ms=p50) for size, rps, p50 in seen)
     capacity = found(32, steps=steps).capacity
     assert capacity is not None
-    (latency,) = Found(capacity).curves
-    path = re.search(r'<path d="M([^"]+)" class="line-blue"', latency.svg)
-    assert path is not None
-    places = [float(point.split()[0]) for point in path[1].split("L")]
-    assert len(places) == 4  # with 1, 4, 8 and 12 users
-    assert places == sorted(places)
+    _, latency = Found(capacity).curves
+    assert latency.title == "Latency by throughput"
+    assert len(p95_line(latency)) == 4  # with 1, 4, 8 and 12 users
     assert latency.svg.count("held: ") == 6  # each step has its dot
+
+
+@pytest.mark.parametrize(("by", "title"), [("users", "Latency by users"), ("rate", "Latency by rate asked for")])
+def test_over_the_load_the_curve_goes_through_the_middle_try_of_each(by: By, title: str) -> None:
+    seen = ((1, 20), (8, 400), (4, 40), (8, 60), (8, 30))
+    steps = tuple(Step(size, "held", requests=9, rps=50, p50_ms=p50, p95_ms=p50) for size, p50 in seen)
+    capacity = found(8, steps=steps).capacity
+    assert capacity is not None
+    latency, _ = Found(replace(capacity, by=by)).curves
+    assert latency.title == title
+    one, four, eight = [y for _, y in p95_line(latency)]
+    assert one - four == pytest.approx(four - eight, abs=0.2)  # 20, 40 and 60 ms
+    assert latency.svg.count("held: ") == 5
+
+
+def p95_line(figure: Figure) -> list[tuple[float, float]]:
+    """Where the line goes, from left to right."""
+    path = re.search(r'<path d="M([^"]+)" class="line-blue"', figure.svg)
+    assert path is not None
+    points = [(float(x), float(y)) for x, y in map(str.split, path[1].split("L"))]
+    assert points == sorted(points)
+    return points
 
 
 class TestPlan:
@@ -423,7 +443,8 @@ def test_most(most):
     assert (told["capacity"]["by"], told["capacity"]["size"]) == ("users", 4)
     page = (four_at_a_time.path / ".loadperf/report.html").read_text()
     assert re.search(r"<b>Capacity:</b> (<bdi>)?4 users held p95 &lt; 28ms", page)
-    assert "Latency by throughput" in page
+    drawn = re.findall(r"<b>(\w.* by (?:users|throughput))</b>", page)
+    assert drawn == ["Latency by users", "Latency by throughput", "Service CPU by throughput"]
 
 
 def test_a_rate_is_found_that_a_service_can_keep_up_with(four_at_a_time: Project) -> None:

@@ -1,9 +1,10 @@
-"""What a search for capacity found: in a sentence, and as curves over throughput."""
+"""What a search for capacity found: in a sentence, and as curves over the load and over throughput."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.limits import Quantity
@@ -18,6 +19,26 @@ from pytest_loadperf.report.scale import linear
 from pytest_loadperf.search import demands_of
 
 _VERBS = {"held": "held", "broke": "broke", "unclear": "told nothing"}
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """What steps are drawn over, from left to right."""
+
+    name: str
+    of: Callable[[Step], float]
+    show: Callable[[float], str]
+    line: Callable[[Sequence[Step]], Iterable[Step]]  # those that a line goes through
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """What is drawn of steps: lines, and a dot for each."""
+
+    name: str
+    lines: Sequence[tuple[Line, Callable[[Step], float]]]  # the first is the dots' as well
+    show: Callable[[float], str]
+    height: int
 
 
 @dataclass(frozen=True)
@@ -59,39 +80,34 @@ class Found:
 
     @property
     def curves(self) -> list[Figure]:
-        """Latency, and what the service used, over throughput; none of a single step."""
+        """Latency over the load; latency, and what the service used, over throughput. None of a single step."""
         steps = [step for step in self.steps if step.requests]
         if len(steps) < 2:
             return []
         limits = [Rule(demand.text, _ms(demand)) for demand in self._demands() if demand.metric == Metric("p95")]
-        rising = [*_rising(steps)]
-        lines = [
-            Line("p95", [(step.rps, step.p95_ms) for step in rising], "blue", width=2.25),
-            Line("p50", [(step.rps, step.p50_ms) for step in rising], "green", "7 4"),
+        used = any(step.cpu_percent > 0 for step in steps)
+        return [
+            self._figure(steps, _LATENCY, _BY_LOAD[self.capacity.by], limits),
+            self._figure(steps, _LATENCY, _BY_THROUGHPUT, limits),
+            *([self._figure(steps, _USED, _BY_THROUGHPUT, [])] if used else []),
         ]
-        dots = Dots([self._dot(step, step.p95_ms) for step in steps])
-        found = [self._figure("Latency by throughput", lines, [*limits, dots], show_ms, 190)]
-        if any(step.cpu_percent > 0 for step in steps):
-            used = Line("mean, all replicas together", [(step.rps, step.cpu_percent) for step in rising], "black")
-            dots = Dots([self._dot(step, step.cpu_percent) for step in steps])
-            found.append(self._figure("Service CPU by throughput", [used], [dots], show_percent, 120))
-        return found
 
-    def _figure(
-        self, title: str, lines: Sequence[Line], more: Sequence[Rule | Dots], show: Callable[[float], str], height: int
-    ) -> Figure:
-        dots = [(dot.x, dot.y) for layer in more if isinstance(layer, Dots) for dot in layer.points]
-        points = [*dots, *(point for line in lines for point in line.points)]
-        limits = [layer.value for layer in more if isinstance(layer, Rule)]
+    def _figure(self, steps: Sequence[Step], measure: _Measure, axis: _Axis, limits: Sequence[Rule]) -> Figure:
+        through = [*axis.line(steps)]
+        lines = [replace(line, points=[(axis.of(step), of(step)) for step in through]) for line, of in measure.lines]
+        (_, shown), *_ = measure.lines
+        dots = Dots([self._dot(step, axis.of(step), shown(step)) for step in steps])
+        values = [*(dot.y for dot in dots.points), *(y for line in lines for _, y in line.points)]
+        title = f"{measure.name} by {axis.name}"
         chart = Chart(
             title=title,
             description=f"{self.words}.",
-            x=linear([rps for rps, _ in points]),
-            y=linear([*(value for _, value in points), *limits]),
-            layers=[*lines, *more],
-            show_x=show_per_second,
-            show_y=show,
-            height=height,
+            x=linear([axis.of(step) for step in steps]),
+            y=linear([*values, *(limit.value for limit in limits)]),
+            layers=[*lines, *limits, dots],
+            show_x=axis.show,
+            show_y=measure.show,
+            height=measure.height,
         )
         samples = (Dot(0, 0), Dot(0, 0, ink="vermillion", hollow=True), Dot(0, 0, shape="diamond"))
         legend = [
@@ -100,12 +116,12 @@ class Found:
         ]
         return Figure(title, chart.svg(), tuple(legend))
 
-    def _dot(self, step: Step, value: float) -> Dot:
+    def _dot(self, step: Step, x: float, y: float) -> Dot:
         title = f"{self.called(step)} {self.verb(step)}: {_seen(step)}" + (f"\n{step.why}" if step.why else "")
         held, is_knee = step.status == "held", step == self.capacity.knee
         return Dot(
-            step.rps,
-            value,
+            x,
+            y,
             title,
             ink="blue" if held else "vermillion",
             hollow=not held,
@@ -120,6 +136,13 @@ class Found:
             return []
 
 
+def _middle_ones(steps: Sequence[Step]) -> Iterator[Step]:
+    """Of the steps of each size the one with the middle latency."""
+    for _, tries in groupby(steps, key=lambda step: step.size):
+        ordered = sorted(tries, key=lambda step: step.p95_ms)
+        yield ordered[len(ordered) // 2]
+
+
 def _rising(steps: Sequence[Step]) -> Iterator[Step]:
     """Those that brought more answers than any smaller load: a line through the others would turn back on itself."""
     most = 0.0
@@ -127,6 +150,28 @@ def _rising(steps: Sequence[Step]) -> Iterator[Step]:
         if step.rps > most:
             most = step.rps
             yield step
+
+
+_LATENCY = _Measure(
+    "Latency",
+    [
+        (Line("p95", [], "blue", width=2.25), lambda step: step.p95_ms),
+        (Line("p50", [], "green", "7 4"), lambda step: step.p50_ms),
+    ],
+    show_ms,
+    190,
+)
+_USED = _Measure(
+    "Service CPU",
+    [(Line("mean, all replicas together", [], "black"), lambda step: step.cpu_percent)],
+    show_percent,
+    120,
+)
+_BY_THROUGHPUT = _Axis("throughput", lambda step: step.rps, show_per_second, _rising)
+_BY_LOAD: dict[By, _Axis] = {
+    "users": _Axis("users", lambda step: step.size, lambda users: f"{users:,.0f}", _middle_ones),
+    "rate": _Axis("rate asked for", lambda step: step.size, show_per_second, _middle_ones),
+}
 
 
 def _ms(demand: Threshold) -> float:
