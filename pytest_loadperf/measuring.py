@@ -12,6 +12,7 @@ from pytest_loadperf.errors import LoadperfError, ServiceError
 from pytest_loadperf.history.memory import Memory
 from pytest_loadperf.judge.abort import abort_check
 from pytest_loadperf.judge.baseline import Baseline
+from pytest_loadperf.judge.capacity import EXACT, ROUGH
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.paired import lacks_pairs
 from pytest_loadperf.judge.regression import is_suspect
@@ -59,7 +60,8 @@ class Measuring:
         """
         before = self._control_ms(f"{record.name}, control before")
         if self._spec.search is not None:
-            record = searched(record, self._spec.search, self._step, self._progress.say)
+            precision = EXACT if self._plan.scale == 1 else ROUGH
+            record = searched(record, self._spec.search, self._step, self._progress.say, precision)
         else:
             for number in range(1, self._spec.trials + 1):
                 title = f"{record.name} trial {number}/{self._spec.trials}" if self._spec.trials > 1 else record.name

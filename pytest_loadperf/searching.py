@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_loadperf.judge.capacity import Try, came_to, highest, is_short, next_size
+from pytest_loadperf.judge.capacity import Precision, Try, came_to, highest, is_short, next_size
 from pytest_loadperf.measure.summary import cpu_percent_of, measured, stages_of
 from pytest_loadperf.records import Capacity, LoadRecord, Step, StepStatus
 from pytest_loadperf.report.capacity import in_words
@@ -26,10 +26,12 @@ class _Tried:
         return self.step.size, self.step.status
 
 
-def searched(record: LoadRecord, search: Search, run: RunStep, say: Callable[[str], None]) -> LoadRecord:
+def searched(
+    record: LoadRecord, search: Search, run: RunStep, say: Callable[[str], None], precision: Precision
+) -> LoadRecord:
     """The record with what was found, and the trials of the highest load that held (or of the lowest that broke)."""
     tried: list[_Tried] = []
-    while (size := next_size(_outcomes(tried), search.start, search.most)) is not None:
+    while (size := next_size(_outcomes(tried), search.start, search.most, precision)) is not None:
         made, status, why = _tell(record, search, size, run)
         tried.append(_Tried(_step(made, size, status, why), made))
         say(f"loadperf: {record.name}: {in_words(tried[-1].step, search.by)}")

@@ -16,7 +16,7 @@ from projects import Project
 from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.history.store import open_store
 from pytest_loadperf.judge.baseline import Baseline, find
-from pytest_loadperf.judge.capacity import Try, came_to, highest, next_size
+from pytest_loadperf.judge.capacity import EXACT, ROUGH, Precision, Try, came_to, highest, next_size
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import advised, judge
 from pytest_loadperf.measure.summary import summarise, with_effects
@@ -29,10 +29,12 @@ from pytest_loadperf.result import LoadResult
 from pytest_loadperf.search import Search
 
 
-def search(comes_to: Callable[[int], StepStatus | bool], start: int = 1, most: int | None = None) -> list[Try]:
+def search(
+    comes_to: Callable[[int], StepStatus | bool], start: int = 1, most: int | None = None, precision: Precision = EXACT
+) -> list[Try]:
     """Every load that is tried, and what became of it."""
     tried: list[Try] = []
-    while (size := next_size(tried, start, most)) is not None:
+    while (size := next_size(tried, start, most, precision)) is not None:
         status = comes_to(size)
         tried.append((size, status if isinstance(status, str) else "held" if status else "broke"))
         assert len(tried) < 60
@@ -50,6 +52,11 @@ class TestSteps:
     def test_end_within_six_percent_below_the_highest(self, start: int, most_that_holds: int) -> None:
         found, _ = highest(search(lambda size: size <= most_that_holds, start))
         assert found <= most_that_holds <= max(found + 1, found * 1.06)
+
+    def test_of_a_rough_search_are_few(self) -> None:
+        tried = search(lambda size: size <= 100, start=10, precision=ROUGH)
+        assert [size for size, _ in tried] == [10, 20, 40, 80, 160, 120]
+        assert highest(tried) == (80, None)
 
     def test_of_a_service_that_holds_nothing_end_at_one(self) -> None:
         assert search(lambda _: False, start=8) == [(size, "broke") for size in (8, 4, 2, 1, 1)]

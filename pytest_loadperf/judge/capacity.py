@@ -17,14 +17,24 @@ from pytest_loadperf.measure.summary import measured, stages_of
 from pytest_loadperf.quantity import show_rate_percent
 from pytest_loadperf.records import LoadRecord, StepStatus, Verdict
 
-_NEAR = 1.06  # a load that holds and one that breaks are near enough
-_TRIES = 2  # of both of them
 _OF_FAILURES = ("failures", "failure_rate")
 
 Try = tuple[int, StepStatus]  # a load, and what became of it
 
 
-def next_size(tried: Sequence[Try], start: int, most: int | None) -> int | None:
+@dataclass(frozen=True)
+class Precision:
+    """When a search has found what it looks for."""
+
+    near: float  # a load that holds and one that breaks so many times that are near enough
+    tries: int  # of both of them
+
+
+EXACT = Precision(near=1.06, tries=2)
+ROUGH = Precision(near=1.5, tries=1)  # of a run that judges nothing
+
+
+def next_size(tried: Sequence[Try], start: int, most: int | None, precision: Precision = EXACT) -> int | None:
     """The load to try next, by those that were tried; None where the highest that holds is known.
 
     Doubled until one breaks (or halved until one holds), then halfway between the two, at last both once more. Where
@@ -37,16 +47,16 @@ def next_size(tried: Sequence[Try], start: int, most: int | None) -> int | None:
     if known.is_limited or (known.held and most is not None and known.held >= most):
         if not known.held and known.unclear and known.unclear > 1:
             return known.unclear // 2
-        return known.held if known.held and known.tries[known.held] < _TRIES else None
+        return known.held if known.held and known.tries[known.held] < precision.tries else None
     held, broke = known.held, known.broke
     if broke is None:
         doubled = held * 2 or start
         return doubled if most is None else min(doubled, most)
     if not held and broke > 1:
         return broke // 2
-    if broke - held > 1 and broke > held * _NEAR:
+    if broke - held > 1 and broke > held * precision.near:
         return (held + broke) // 2
-    return next((size for size in (held, broke) if size and known.tries[size] < _TRIES), None)
+    return next((size for size in (held, broke) if size and known.tries[size] < precision.tries), None)
 
 
 def highest(tried: Sequence[Try]) -> tuple[int, int | None]:
