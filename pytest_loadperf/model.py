@@ -15,7 +15,10 @@ from pytest_loadperf.plan import Stage
 
 @dataclass(frozen=True)
 class Window:
-    """One second of one endpoint: requests belong to the second, and the stage, in which they were sent."""
+    """One second of one endpoint: requests belong to the second, and the stage, in which they were sent.
+
+    Of a stage of more than ten minutes the older windows are of several seconds each.
+    """
 
     second: int  # whole seconds since the load began
     stage: int  # index into the stages; -1 is after the last one
@@ -31,6 +34,7 @@ class Window:
     histogram: Histogram
     status_codes: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
+    seconds: int = 1  # that it is of
 
 
 @dataclass(frozen=True)

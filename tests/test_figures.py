@@ -62,6 +62,16 @@ class TestSeconds:
         *_, last = seconds_of(trial_of(at(0, 1), at(1, 1), duration="1.1s"))
         assert math.isnan(last.rps)
 
+    def test_a_window_of_several_seconds_tells_of_each_of_them(self) -> None:
+        long = replace(at(0, *[10.0] * 12), seconds=3)
+        *stretch, newest = seconds_of(trial_of(long, at(3, 20, 20)))
+        assert [(second.at, second.rps, round(second.p50_ms)) for second in stretch] == [
+            (0, 4, 10),
+            (1, 4, 10),
+            (2, 4, 10),
+        ]
+        assert (newest.at, newest.rps) == (3, 2)
+
     def test_stages_end_where_the_next_one_begins(self) -> None:
         found = [(stretch.stage.name, stretch.start, stretch.end) for stretch in stretches(records.trial())]
         assert found == [("warm-up", 0, 5), ("rush", 5, 20), ("peak", 20, 30)]

@@ -73,8 +73,8 @@ def of(*windows: Window, base: Trial | None = None) -> LoadRecord:
 def test_seconds_have_a_row_for_each_second_stage_and_endpoint() -> None:
     made = seconds(load())
     assert list(made.columns) == [
-        "trial", "second", "stage", "endpoint", "users", "requests", "failures", "bytes", "p50_ms", "p95_ms", "p99_ms",
-        "saturated",
+        "trial", "second", "seconds", "stage", "endpoint", "users", "requests", "failures", "bytes",
+        "p50_ms", "p95_ms", "p99_ms", "saturated",
     ]  # fmt: skip
     assert len(made) == 30 * 3
     assert list(made["stage"].unique()) == ["warm-up", "rush", "peak"]
@@ -85,6 +85,16 @@ def test_a_second_says_whether_the_generator_was_saturated() -> None:
     held = replace(trial(), pulses=(Pulse(1.0, 5.0, 1.0), Pulse(3.02, 5.0, 1900.0, 2.02), Pulse(4.0, 5.0, 1.0)))
     made = seconds(load("a", held))
     assert sorted(made.loc[made["saturated"], "second"].unique()) == [1, 2]
+
+
+def test_a_row_of_several_seconds_says_so() -> None:
+    held = replace(trial(), pulses=(Pulse(1.0, 5.0, 1.0), Pulse(3.02, 5.0, 1900.0, 2.02), Pulse(4.0, 5.0, 1.0)))
+    long = replace(window(0, 1, "GET", "/", 3, [10.0] * 8), seconds=2)
+    made = seconds(of(long, window(3, 1, "GET", "/", 3, [10.0]), base=held))
+    assert made[["second", "seconds", "requests", "saturated"]].to_numpy().tolist() == [
+        [0, 2, 8, True],
+        [3, 1, 1, False],
+    ]
 
 
 def test_windows_of_the_same_second_stage_and_endpoint_are_merged() -> None:

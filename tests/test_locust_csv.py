@@ -69,6 +69,17 @@ def test_the_history_adds_up_to_the_stage_second_by_second(tmp_path: Path) -> No
     assert [int(row["Timestamp"]) - int(found[0]["Timestamp"]) for row in found[:15]] == [*range(15)]
 
 
+def test_a_row_of_the_history_may_be_of_several_seconds(tmp_path: Path) -> None:
+    trial = records.trial()
+    windows = [each for each in trial.windows if each.stage == 1]
+    first = windows[0].second
+    windows = [replace(each, seconds=5) for each in windows if (each.second - first) % 5 == 0]
+    write([records.load("rush_hour", replace(trial, windows=tuple(windows)))], tmp_path)
+    found = rows(tmp_path / "rush_hour_rush_stats_history.csv")
+    assert len(found) == 3
+    assert sum(5 * float(row["Requests/s"]) for row in found) == sum(each.requests for each in windows)
+
+
 def test_failures_and_exceptions_are_told_with_how_often(tmp_path: Path) -> None:
     trial = records.trial(failing=0.2)
     windows = tuple(

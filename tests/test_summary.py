@@ -6,7 +6,6 @@ import pytest
 import records
 
 from pytest_loadperf.history.record import decode, encode
-from pytest_loadperf.measure.collector import Collector
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import measured, summary_of, together
 from pytest_loadperf.records import LoadRecord
@@ -52,14 +51,6 @@ def test_what_is_known_of_several_stages_is_not_said_of_other_trials(several: Lo
     one = replace(together(several), trials=several.trials[:1])
     assert measured(one).p95_ms == measured(replace(several, trials=several.trials[:1])).p95_ms
     assert measured(one, "rush").p95_ms != measured(together(several)).p95_ms
-
-
-def test_a_second_may_be_told_in_thousands_of_parts() -> None:
-    collector = Collector()
-    for _ in range(2_000):
-        collector.add([records.window(0, 0, "GET", "/", 1, [5.0])])
-    (whole,) = collector.windows()
-    assert whole.requests == whole.histogram.total == 2_000
 
 
 def test_of_one_measured_stage_nothing_needs_to_be_known() -> None:

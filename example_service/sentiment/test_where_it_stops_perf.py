@@ -8,12 +8,10 @@ from pytest_loadperf import LoadResult, capacity
 most = capacity(Reader, until="p95 < 150ms and failure_rate < 1%", start=20, step="5s")
 
 
-@pytest.mark.loadperf("capacity.users >= 40", "capacity.rps > 100/s")
+@pytest.mark.loadperf("capacity.users >= 40", "capacity.rps > 100/s", "service.cpu > 80%")
 def test_it_stops_where_its_cpu_does(most: LoadResult) -> None:
     if most.capacity.limited:
         pytest.skip(f"it was not the API that stopped: {most.capacity.limited}")
-    busiest = max(step.cpu_percent for step in most.capacity.steps)
-    assert busiest > 80, f"it used {busiest:.0f}% of its one CPU at most: something else holds it up"
 
 
 def test_two_replicas_are_enough_for_so_many_calls(most: LoadResult) -> None:  # the search ran once, for both tests

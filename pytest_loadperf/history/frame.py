@@ -21,7 +21,7 @@ _COUNTS = ("requests", "failures")
 _LATENCIES = ("mean_ms", "min_ms", "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms")
 _NUMBERS = (*_COUNTS, "failure_rate", "rps", *_LATENCIES)
 _KEYS = ("run", "time", "commit", "branch", "load", "stage", "measured", "endpoint")
-_SECOND_KEYS = ("trial", "second", "stage", "endpoint")
+_SECOND_KEYS = ("trial", "second", "seconds", "stage", "endpoint")
 _SECOND_COUNTS = ("users", *_COUNTS, "bytes")
 _SECOND_LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
 _SATURATED = "saturated"
@@ -42,12 +42,13 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 def seconds(load: LoadRecord) -> pd.DataFrame:
     """A row for each trial (from 1), second, stage and endpoint; times in ms. Empty where the seconds were not kept.
 
-    Answers that came after the last stage stand under the stage 'after'. `saturated` is whether the generator had no
-    time for its users in that second.
+    Of a stage of more than ten minutes a row may be of several `seconds`, of which `second` is the first. Answers
+    that came after the last stage stand under the stage 'after'. `saturated` is whether the generator had no time for
+    its users in that second.
     """
     rows = [row for number, trial in enumerate(load.trials, start=1) for row in _second_rows(number, trial)]
     made = pd.DataFrame(rows, columns=[*_SECOND_KEYS, *_SECOND_COUNTS, *_SECOND_LATENCIES, _SATURATED])
-    counts = dict.fromkeys(("trial", "second", *_SECOND_COUNTS), "int64")
+    counts = dict.fromkeys(("trial", "second", "seconds", *_SECOND_COUNTS), "int64")
     return made.astype({**counts, **dict.fromkeys(_SECOND_LATENCIES, "float64"), _SATURATED: "bool"})
 
 
@@ -76,11 +77,17 @@ def _second_rows(number: int, trial: Trial) -> Iterator[dict[str, Any]]:
     saturated = saturated_seconds(trial.pulses)
     for (second, stage), windows in sorted(together.items()):
         name = trial.stages[stage].stage.name if 0 <= stage < len(trial.stages) else AFTER
-        users = max(window.users for window in windows)
-        for endpoint, summary in summarise(windows, 1.0).endpoints.items():
-            identity = {"trial": number, "second": second, "stage": name, "endpoint": endpoint, "users": users}
-            numbers = _picked(summary, (*_COUNTS, "bytes", *_SECOND_LATENCIES))
-            yield identity | numbers | {_SATURATED: second in saturated}
+        lasts = max(window.seconds for window in windows)
+        shared = {
+            "trial": number,
+            "second": second,
+            "seconds": lasts,
+            "stage": name,
+            "users": max(window.users for window in windows),
+            _SATURATED: not saturated.isdisjoint(range(second, second + lasts)),
+        }
+        for endpoint, summary in summarise(windows, float(lasts)).endpoints.items():
+            yield {**shared, "endpoint": endpoint, **_picked(summary, (*_COUNTS, "bytes", *_SECOND_LATENCIES))}
 
 
 def _picked(summary: Summary, names: Iterable[str]) -> dict[str, Any]:

@@ -94,12 +94,12 @@ class Histogram:
             counts[bucket] = counts.get(bucket, 0) + 1
 
     def merge(self, other: Histogram) -> None:
-        """Add another histogram's counts to this one's."""
-        counts = self.counts
+        """Add another histogram's counts to this one's; the other stays the text that it may be."""
+        counts, more = self.counts, _counts(other._text) if other._text else other.counts
         if not counts:
-            self._counts = dict(other.counts)
+            self._counts = dict(more)
             return
-        for bucket, count in other.counts.items():
+        for bucket, count in more.items():
             counts[bucket] = counts.get(bucket, 0) + count
 
     @classmethod

@@ -32,26 +32,27 @@ def effects(parts: Sequence[tuple[int, Histogram, int]], seconds: int) -> dict[s
 
     `parts` are its windows: the second, from the stage's beginning, with the latencies and the failures in it.
     """
-    whole = Histogram.merged(latencies for _, latencies, _ in parts)
-    blocks = min(_BLOCKS, seconds)
-    if not blocks:
+    if not seconds:
         return {}
-    requests = _in_blocks(((second, latencies.total) for second, latencies, _ in parts), blocks, seconds)
-    found = {FAILED: _effect(_in_blocks(((second, failed) for second, _, failed in parts), blocks, seconds), requests)}
+    blocks = _blocks(parts, seconds)
+    latencies = [Histogram.merged(histogram for histogram, _ in block) for block in blocks]
+    requests = [histogram.total for histogram in latencies]
+    found = {FAILED: _effect([sum(failed for _, failed in block) for block in blocks], requests)}
     below = 1.0
-    for percent, limit in zip(PERCENTS, whole.buckets_at(PERCENTS) or repeat(0), strict=False):
-        slower = ((second, latencies.above(limit)) for second, latencies, _ in parts)
-        own = _effect(_in_blocks(slower, blocks, seconds), requests)
+    limits = Histogram.merged(latencies).buckets_at(PERCENTS)
+    for percent, limit in zip(PERCENTS, limits or repeat(0), strict=False):
+        own = _effect([histogram.above(limit) for histogram in latencies], requests)
         found[NAMES[percent]] = max(own, below)  # the percentile below has seen more of what makes requests slow
         below = own
     return found
 
 
-def _in_blocks(counts: Iterable[tuple[int, int]], blocks: int, seconds: int) -> list[int]:
-    """Counts of seconds, added up in blocks of equal length; what came after the last second is in the last block."""
-    found = [0] * blocks
-    for second, count in counts:
-        found[min(max(second, 0) * blocks // seconds, blocks - 1)] += count
+def _blocks(parts: Sequence[tuple[int, Histogram, int]], seconds: int) -> list[list[tuple[Histogram, int]]]:
+    """The windows in blocks of equal length; what came after the last second is in the last block."""
+    blocks = min(_BLOCKS, seconds)
+    found: list[list[tuple[Histogram, int]]] = [[] for _ in range(blocks)]
+    for second, latencies, failed in parts:
+        found[min(max(second, 0) * blocks // seconds, blocks - 1)].append((latencies, failed))
     return found
 
 

@@ -68,12 +68,13 @@ def _stats(load: LoadRecord, stage: str) -> Iterator[Row]:
 
 
 def _history(load: LoadRecord, stage: str) -> Iterator[Row]:
-    """A row for each second, whose numbers are its own; the totals are those of the stage up to then."""
+    """A row for each second (or stretch), whose numbers are its own; the totals are those of the stage up to then."""
     total = Summary(duration_s=0.0)
     for trial in load.trials:
         for second, windows in sorted(_seconds(trial, stage).items()):
-            now = alone(summarise(windows, 1.0))
-            total = merge([total, now], total.duration_s + 1.0)
+            lasts = float(max(window.seconds for window in windows))
+            now = alone(summarise(windows, lasts))
+            total = merge([total, now], total.duration_s + lasts)
             at = moment(trial.started_at) + timedelta(seconds=second)
             users = max(window.users for window in windows)
             rates = (now.rps, _failing(now), *_percentiles(now))

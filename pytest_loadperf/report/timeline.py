@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from pytest_loadperf.measure.histogram import Histogram
@@ -56,14 +56,17 @@ def stretches(trial: Trial) -> list[Stretch]:
 
 def seconds_of(trial: Trial) -> list[Second]:
     """Every second of the load, also those in which nothing was sent."""
-    by_second: defaultdict[int, list[Window]] = defaultdict(list)
+    begins: defaultdict[int, list[Window]] = defaultdict(list)
     for window in trial.windows:
         if window.stage >= 0:
-            by_second[window.second].append(window)
-    if not by_second:
-        return []
+            begins[window.second].append(window)
     end = max((stretch.end for stretch in stretches(trial)), default=math.inf)
-    return [_second(at, by_second.get(at, ()), min(1.0, end - at)) for at in range(max(by_second) + 1)]
+    found: dict[int, Second] = {}
+    for begin, windows in begins.items():
+        lasts = max(window.seconds for window in windows)
+        numbers = _second(begin, windows, min(lasts, end - begin))
+        found |= {at: replace(numbers, at=at) for at in range(begin, begin + lasts)}
+    return [found.get(at) or _second(at, (), 1.0) for at in range(max(found, default=-1) + 1)]
 
 
 def _second(at: int, windows: Sequence[Window], covered: float) -> Second:
