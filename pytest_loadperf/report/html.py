@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from base64 import b64encode
 from collections.abc import Container, Sequence
@@ -107,5 +108,7 @@ def _time(iso: str) -> str:
 
 def _lasted(seconds: float) -> str:
     """A duration in words: '38 s', '3 min 12 s'."""
+    if not math.isfinite(seconds):  # in a record that someone wrote by hand
+        return "an unknown time"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{quantity.show_number(seconds, 2)} s"
