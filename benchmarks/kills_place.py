@@ -36,16 +36,16 @@ socketserver.ThreadingTCPServer.request_queue_size = 100
 socketserver.ThreadingTCPServer(("0.0.0.0", int(os.environ.get("PORT", 8000))), Answers).serve_forever()
 """
 FILES = {
-    "app/serve.py": SERVE,
-    "app/Dockerfile": 'FROM python:3.11-slim-bookworm\nCOPY . /app\nCMD ["python", "/app/serve.py"]\n',
-    "app/compose.yml": 'version: "2.4"\nservices:\n  web: {build: .}\n  other: {build: .}\n',
+    "answers/serve.py": SERVE,
+    "answers/Dockerfile": 'FROM python:3.11-slim-bookworm\nCOPY . /app\nCMD ["python", "/app/serve.py"]\n',
+    "answers/compose.yml": 'version: "2.4"\nservices:\n  web: {build: .}\n  other: {build: .}\n',
     "conftest.py": """
 import os, sys
 from pytest_loadperf import compose_service, docker_service, process_service
 services = {
-    "docker": lambda: docker_service(build="app", port=8000),
-    "compose": lambda: compose_service(file="app/compose.yml", service="web", port=8000),
-    "process": lambda: process_service([sys.executable, "serve.py"], cwd="app"),
+    "docker": lambda: docker_service(build="answers", port=8000),
+    "compose": lambda: compose_service(file="answers/compose.yml", service="web", port=8000),
+    "process": lambda: process_service([sys.executable, "serve.py"], cwd="answers"),
 }
 loadperf_service = services[os.environ["KIND"]]()
 """,
@@ -101,11 +101,11 @@ class Place:
         me = ("-c", "user.name=bench", "-c", "user.email=bench@example.org")
         return subprocess.check_output(["git", *me, *words], cwd=self.project, text=True)
 
-    def start(self, kind: str) -> subprocess.Popen[bytes]:
-        """A run of it."""
+    def start(self, kind: str, *more: str) -> subprocess.Popen[bytes]:
+        """A run of it, with more options."""
         service, options = KINDS[kind]
         env = {**os.environ, _MARK: self.mark, "TMPDIR": str(self.temporary), "KIND": service}
-        command = [sys.executable, "-m", "pytest", "--loadperf", "-p", "no:cacheprovider", *options]
+        command = [sys.executable, "-m", "pytest", "--loadperf", "-p", "no:cacheprovider", *options, *more]
         with self.output.open("wb") as output:
             started = subprocess.Popen(
                 command, cwd=self.project, env=env, stdout=output, stderr=output, start_new_session=True

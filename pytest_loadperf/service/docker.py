@@ -105,7 +105,8 @@ def _removed(client: DockerClient, service: str, keep: bool, say: Callable[[str]
     try:
         yield
     finally:
-        with deferred(), in_words(f"removing the containers of {service}", "Remove them with docker rm"):
+        doing, next_run = ("looking for", "") if keep else ("removing", "The next run removes them")
+        with deferred(), in_words(f"{doing} the containers of {service}", next_run):
             left = client.api.containers(all=True, filters={"label": f"{_SERVICE}={service}"})
             if not keep:
                 for container in left:

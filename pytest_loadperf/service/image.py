@@ -12,6 +12,7 @@ from typing import Any
 from docker import DockerClient
 from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image
+from requests.exceptions import RequestException
 
 from pytest_loadperf import owner
 from pytest_loadperf.errors import ServiceError
@@ -66,7 +67,7 @@ def tidied(client: DockerClient, tag: str) -> Iterator[list[str]]:
         yield stale
     finally:
         for id in set(stale):
-            with suppress(APIError):  # gone, or in use
+            with suppress(APIError, RequestException):  # gone, or in use; or the engine is gone
                 if not client.images.get(id).tags:
                     client.images.remove(id)
 
