@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from docker import APIClient
-from docker.errors import NotFound
 from docker.models.containers import Container
 
 from pytest_loadperf.errors import ServiceError
@@ -21,6 +20,7 @@ from pytest_loadperf.redact import redact
 from pytest_loadperf.service.container_log import lines_between
 from pytest_loadperf.service.engine import in_words
 from pytest_loadperf.service.events import EventLog
+from pytest_loadperf.service.lives import Lives
 from pytest_loadperf.service.log import LogLine
 from pytest_loadperf.service.running import RunningService, with_log
 from pytest_loadperf.service.sampler import sampled
@@ -52,7 +52,7 @@ class ContainerService(RunningService):
         self._port = port
         self.secrets = secrets
         self._meters: dict[int, StatsMeter] = {}
-        self._restarts: dict[str, int] = {}
+        self._lives = Lives()
         self._events: EventLog | None = None
         self._meant: set[tuple[str, str]] = set()  # events of this run's own making: a container's id, and the action
         self._scaled: list[tuple[float, str]] = []  # when, and '1 to 2 replicas'
@@ -81,29 +81,9 @@ class ContainerService(RunningService):
 
     def check_container(self, container: Container) -> None:
         """The same of one container."""
-        with in_words(f"looking at the container {container.name}"):
-            try:
-                container.reload()
-            except NotFound:
-                raise ServiceError(f"the container {container.name} was removed while it was in use") from None
-        if why := self._gone(container):
+        if why := self._lives.end_of(container):
             text = redact(f"the container {container.name} ({self.record.name}) {why}", self.secrets)
             raise with_log(ServiceError(text), self.log_of(container, 50))
-
-    def _gone(self, container: Container) -> str | None:
-        state = container.attrs["State"]
-        # Before it is ready, a restart policy may bring it through; afterwards a restart breaks the measurement.
-        restarts = container.attrs.get("RestartCount", 0)
-        if restarts > self._restarts.get(container.id or "", restarts):
-            return f"was restarted after it ended with exit code {state['ExitCode']}"
-        if state["Running"] or state["Restarting"]:
-            return None
-        if state["OOMKilled"]:
-            limit = container.attrs["HostConfig"]["Memory"]
-            allowed = f"its limit of {limit / 2**20:.0f} MiB" if limit else "what the machine had left"
-            return f"ended with exit code {state['ExitCode']}: OOMKilled, it needed more memory than {allowed}"
-        said = f" ({state['Error']})" if state["Error"] else ""
-        return f"ended with exit code {state['ExitCode']}{said}"
 
     def log_tail(self, lines: int = 50) -> str:
         """The last lines that each container wrote."""
@@ -172,7 +152,8 @@ class ContainerService(RunningService):
         for container, number in zip(containers, self.next_numbers(len(containers)), strict=True):
             known = container.id or ""
             self._meant.add((known, "start"))
-            self._numbers[known], self._restarts[known] = number, 0
+            self._numbers[known] = number
+            self._lives.know(container)
             self._stays[number] = (time.monotonic(), math.inf)
             self._meters[number] = StatsMeter(self._api, known)
         self._containers = (*self._containers, *containers)
@@ -242,13 +223,14 @@ class ContainerService(RunningService):
         self._api = api
         self._watched_at = time.time()
         self._events = EventLog(api, label)
-        self._restarts = {container.id or "": container.attrs.get("RestartCount", 0) for container in self._containers}
+        for container in self._containers:
+            self._lives.know(container)
         self._meters = {number: StatsMeter(api, known) for known, number in self._numbers.items()}
         for meter in self._meters.values():
             meter.await_answer(_ANSWER_S)
 
     def _unwatch(self) -> None:
-        self._restarts = {}
+        self._lives.forget()
         for meter in self._meters.values():
             meter.close()
 
