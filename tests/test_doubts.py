@@ -80,6 +80,28 @@ def test_a_service_that_somebody_else_paused_is_a_doubt_about_all_stages() -> No
     ]
 
 
+def test_what_happened_to_containers_is_a_doubt_about_all_stages_told_once() -> None:
+    events = (
+        ServiceEvent(1.0, "db", "kill", "15"),
+        ServiceEvent(1.5, "db", "die", "143"),
+        ServiceEvent(2.0, "db", "restart"),
+        ServiceEvent(3.0, "migration", "die", "0"),
+        ServiceEvent(4.0, "", "oom"),
+        ServiceEvent(6.0, "", "oom"),
+    )
+    record = records.load("rush_hour", replace(records.trial(), events=events))
+    assert said(record) == [
+        "db ended with exit code 143 1.5 s after the load began; what asks it may have failed, or done without; look "
+        "into its log",
+        "db was restarted 2.0 s after the load began; not by this run; what asks it may have failed, or done without; "
+        "look for what else uses this engine",
+        "the service ran out of memory 4.0 s after the load began, the first of 2 times; a process of it was killed, "
+        "with all that it was doing; give it more memory, or see what takes so much",
+    ]
+    assert judge(parse("p95 < 10s"), record, None, "test").status == "inconclusive"
+    assert judge(parse("p95 < 1ms"), record, None, "test").status == "broken"
+
+
 def test_a_generator_that_is_held_up_is_a_doubt_of_another_kind() -> None:
     assert said(load(generator=HELD)) == [
         "stage 'rush': the generator was the bottleneck: held up in 9 of 15 s; CPU 12%, its loop late by up to 340 ms; "

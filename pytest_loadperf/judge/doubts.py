@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,6 +19,12 @@ _HIDDEN = 0.001  # of the arrivals: without more of them, a p99.9 is what it wou
 _MOSTLY_BUSY_PERCENT = 70.0  # of a core
 _WORTH_TELLING_PERCENT = 1.0
 _CROWDED_PERCENT = 10.0  # of the time without a core
+_BEFELL = {  # a container
+    "die": "what asks it may have failed, or done without; look into its log",
+    "oom": "a process of it was killed, with all that it was doing; give it more memory, or see what takes so much",
+    "pause": "not by this run; requests waited meanwhile; look for what else uses this engine",
+    "restart": "not by this run; what asks it may have failed, or done without; look for what else uses this engine",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ def doubts(load: LoadRecord, stage: str | None = None) -> list[Doubt]:
         of_stages = (
             _of_stage(record, load.aborted is not None) for record in stages_of(replace(load, trials=(trial,)), stage)
         )
-        of_trial = (*map(_lost, trial.generator.lost_workers), *_unseen(trial.generator), *_paused(trial.events))
+        of_trial = (*map(_lost, trial.generator.lost_workers), *_unseen(trial.generator), *_befell(trial.events))
         for doubt in chain(of_trial, *of_stages):
             found.append(replace(doubt, text=where + doubt.text, of_baseline=(where, trial) in beside))
     return found
@@ -70,14 +77,16 @@ def _unseen(generator: GeneratorRecord) -> Iterator[Doubt]:
         )
 
 
-def _paused(events: Iterable[ServiceEvent]) -> Iterator[Doubt]:
+def _befell(events: Iterable[ServiceEvent]) -> Iterator[Doubt]:
+    """What happened to a container, told once; one that ends without a fault, as a job does, is no reason."""
+    found: defaultdict[tuple[str, str], list[ServiceEvent]] = defaultdict(list)
     for event in events:
-        if event.action == "pause":
-            yield Doubt(
-                f"{event} {event.at_s:.1f} s after the load began",
-                "not by this run; requests waited meanwhile; look for what else uses this engine",
-                blames_generator=False,
-            )
+        if event.action in _BEFELL and (event.action, event.detail) != ("die", "0"):
+            found[event.container, event.action].append(event)
+    for (_, action), same in found.items():
+        more = f", the first of {len(same)} times" if len(same) > 1 else ""
+        text = f"{same[0]} {same[0].at_s:.1f} s after the load began{more}"
+        yield Doubt(text, _BEFELL[action], blames_generator=False)
 
 
 def _of_stage(record: StageRecord, aborted: bool) -> Iterator[Doubt]:
