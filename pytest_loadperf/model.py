@@ -12,6 +12,8 @@ from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.percentiles import Percentile, Percentiles
 from pytest_loadperf.plan import Stage
 
+UNSENT = "never sent, "  # so begins the error of a request that the generator's machine had no port or file for
+
 
 @dataclass(frozen=True)
 class Window:

@@ -10,7 +10,7 @@ import records
 from pytest_loadperf.judge.doubts import doubts
 from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.judge.verdicts import judge
-from pytest_loadperf.model import ArrivalRecord, SelfCheck, ServiceEvent
+from pytest_loadperf.model import UNSENT, ArrivalRecord, SelfCheck, ServiceEvent, Summary
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord
 
@@ -100,6 +100,36 @@ def test_what_happened_to_containers_is_a_doubt_about_all_stages_told_once() -> 
     ]
     assert judge(parse("p95 < 10s"), record, None, "test").status == "inconclusive"
     assert judge(parse("p95 < 1ms"), record, None, "test").status == "broken"
+
+
+def failing(errors: dict[str, int]) -> LoadRecord:
+    """The example's load, where so many of the stage's requests to one endpoint failed besides."""
+    (trial,) = load().trials
+    (rush,) = (made for made in trial.stages if made.stage.name == "rush")
+    name, endpoint = next(iter(rush.summary.endpoints.items()))
+
+    def with_errors(summary: Summary) -> Summary:
+        failures, more = summary.failures + sum(errors.values()), {**summary.errors, **errors}
+        return replace(summary, failures=failures, errors=more)
+
+    endpoints = {**rush.summary.endpoints, name: with_errors(endpoint)}
+    return load(summary=replace(with_errors(rush.summary), endpoints=endpoints))
+
+
+def test_requests_that_were_never_sent_are_a_doubt_and_no_failures_of_the_service() -> None:
+    no_port = {f"{UNSENT}no local port was free: OSError(99, 'x')": 70, f"{UNSENT}no local port was free": 30}
+    record = failing(no_port)
+    requests = record.trials[0].stages[1].summary.requests
+    assert said(record) == [
+        f"stage 'rush': the generator was the bottleneck: no local port was free for 100 of {requests} requests; these "
+        "are no failures of the service; each connection takes a file, and a port until a minute after its end: let "
+        "users keep theirs, allow for more (`ulimit -n`, net.ipv4.ip_local_port_range), or use more machines"
+    ]
+    (name,) = [name for name, each in record.trials[0].stages[1].summary.endpoints.items() if each.failures >= 100]
+    for threshold in ("failure_rate < 1%", "failures < 99", f"failure_rate[{name}]@rush < 1%"):
+        assert judge(parse(threshold), record, None, "test").status == "inconclusive"
+        assert judge(parse(threshold), failing({"503": 100}), None, "test").status == "broken"
+        assert judge(parse(threshold), failing({**no_port, "503": 100}), None, "test").status == "broken"
 
 
 def test_a_generator_that_is_held_up_is_a_doubt_of_another_kind() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_loadperf.generator.lateness import bear
 from pytest_loadperf.generator.names import Names
+from pytest_loadperf.generator.unsent import told
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.model import Window
 
@@ -78,6 +79,8 @@ class Recorder:
         """Locust's request event."""
         self.requests += 1
         self.failures += bool(exception)
+        if exception:
+            exception = told(exception, response)
         status = getattr(response, "status_code", None)
         at = self._clock()
         self._pending[request_type, name].append((at, response_time, response_length, exception, status))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from pytest_loadperf.measure.selfcheck import is_bottleneck
-from pytest_loadperf.measure.summary import stages_of
+from pytest_loadperf.measure.summary import stages_of, unsent
 from pytest_loadperf.model import ArrivalRecord, GeneratorRecord, SelfCheck, ServiceEvent, StageRecord
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.quantity import show_ms, show_percent
@@ -92,6 +92,8 @@ def _befell(events: Iterable[ServiceEvent]) -> Iterator[Doubt]:
 def _of_stage(record: StageRecord, aborted: bool) -> Iterator[Doubt]:
     if is_bottleneck(record.generator):
         yield _bottleneck(record.stage, record.generator)
+    for lack, count in unsent(record.summary).items():
+        yield _unsent(record, lack, count)
     if record.users < (record.stage.users or 0) and (record.users or record.generator.seconds):  # else nobody looked
         yield _too_few(record)
     if record.arrivals is not None and is_unreached(record.arrivals):
@@ -138,6 +140,16 @@ def _bottleneck(stage: Stage, check: SelfCheck) -> Doubt:
     return Doubt(
         f"stage {stage.name!r}: the generator was the bottleneck: {how} in {share}",
         f"{seen}; {noise(check)}; {advice}",
+        blames_generator=True,
+    )
+
+
+def _unsent(record: StageRecord, lack: str, count: int) -> Doubt:
+    return Doubt(
+        f"stage {record.stage.name!r}: the generator was the bottleneck: {lack} for {count} of "
+        f"{record.summary.requests} requests",
+        "these are no failures of the service; each connection takes a file, and a port until a minute after its end: "
+        "let users keep theirs, allow for more (`ulimit -n`, net.ipv4.ip_local_port_range), or use more machines",
         blames_generator=True,
     )
 

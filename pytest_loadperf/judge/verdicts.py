@@ -15,7 +15,7 @@ from pytest_loadperf.judge.regression import judge_change
 from pytest_loadperf.judge.statistics import are_enough, failure_rate_bound, requests_needed
 from pytest_loadperf.judge.thresholds import Threshold
 from pytest_loadperf.measure import interval
-from pytest_loadperf.measure.summary import measured, stages_of
+from pytest_loadperf.measure.summary import measured, stages_of, unsent, without_unsent
 from pytest_loadperf.model import Summary
 from pytest_loadperf.quantity import show_ms, show_rate_percent
 from pytest_loadperf.records import LoadRecord, Status, Verdict
@@ -61,7 +61,17 @@ def judge(threshold: Threshold, load: LoadRecord, baseline: Baseline | None, tes
     found = doubts(load if threshold.relative else replace(load, against=()), metric.stage)
     if verdict.breach and not found and threshold.excusable and metric.tail is not None:
         found = tail_doubts(load, metric.stage, metric.tail)
-    return in_doubt(verdict, found, threshold.excusable)
+    excusable = threshold.excusable or (verdict.breach and _holds_of_what_was_sent(threshold, load, baseline))
+    return in_doubt(verdict, found, excusable)
+
+
+def _holds_of_what_was_sent(threshold: Threshold, load: LoadRecord, baseline: Baseline | None) -> bool:
+    """Whether a limit on failures is broken only by requests that the generator's machine could not send."""
+    if threshold.metric.name not in ("failures", "failure_rate"):
+        return False
+    if not any(unsent(record.summary) for record in stages_of(load, threshold.metric.stage)):
+        return False
+    return not judge(threshold, without_unsent(load), baseline, "").breach
 
 
 def advised(load: LoadRecord) -> list[Threshold]:

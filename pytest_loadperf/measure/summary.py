@@ -10,7 +10,7 @@ from dataclasses import replace
 from pytest_loadperf.measure import interval
 from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.percentiles import Percentile, Percentiles
-from pytest_loadperf.model import ArrivalRecord, StageRecord, Summary, Window
+from pytest_loadperf.model import UNSENT, ArrivalRecord, StageRecord, Summary, Trial, Window
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.records import LoadRecord, Together
 
@@ -167,6 +167,37 @@ def measured(load: LoadRecord, stage: str | None = None, endpoint: str | None = 
     found = [alone(part) if len(records) > 1 else part for part in parts if part is not None]
     whole = merge(found, sum(record.summary.duration_s for record in records))
     return _known(whole, load, stage, endpoint)
+
+
+def unsent(summary: Summary) -> dict[str, int]:
+    """How many requests the generator's machine could not send, by what it lacked."""
+    found: Counter[str] = Counter()
+    for text, count in summary.errors.items():
+        if text.startswith(UNSENT):
+            found[text.removeprefix(UNSENT).partition(":")[0]] += count
+    return dict(found)
+
+
+def without_unsent(load: LoadRecord) -> LoadRecord:
+    """The load as if these requests had not been meant to be."""
+
+    def sent(summary: Summary) -> Summary:
+        missing = sum(unsent(summary).values())
+        return replace(
+            summary,
+            requests=summary.requests - missing,
+            failures=summary.failures - missing,
+            errors={text: count for text, count in summary.errors.items() if not text.startswith(UNSENT)},
+            endpoints={name: sent(endpoint) for name, endpoint in summary.endpoints.items()},
+        )
+
+    def of(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+        return tuple(
+            replace(trial, stages=tuple(replace(stage, summary=sent(stage.summary)) for stage in trial.stages))
+            for trial in trials
+        )
+
+    return replace(load, trials=of(load.trials), again=of(load.again), against=of(load.against))
 
 
 def cpu_percent_of(stages: Iterable[StageRecord]) -> float:
