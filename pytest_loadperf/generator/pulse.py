@@ -57,12 +57,20 @@ def _percent(part: float, whole: float) -> float:
 
 
 def _read() -> _Reading:
-    times = psutil.cpu_times()
+    return _Reading(monotonic(), process_time(), _waited_s(), *_machine(), _stalled_s())
+
+
+def _machine() -> tuple[float, float, float]:
+    """Busy, steal and all of its time."""
+    try:
+        times = psutil.cpu_times()
+    except OSError:  # a process that may open no more files can't look
+        return nan, nan, nan
     steal = getattr(times, "steal", nan)
     # Linux counts what guests use as the user's time, too.
     whole = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
     idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
-    return _Reading(monotonic(), process_time(), _waited_s(), whole - idle, steal, whole, _stalled_s())
+    return whole - idle, steal, whole
 
 
 def _waited_s() -> float:
