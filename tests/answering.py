@@ -11,6 +11,9 @@
     /close               the connection is closed instead of an answer
     /garbage             what is no HTTP
     /cut                 half an answer
+    /burn/20             200 after 20 ms of CPU time
+    /eat                 the process takes memory until there is none left
+    /child               200, once a child has done so; the next ones have no child
 
 `--log PATH` gets one line per answer: path and milliseconds from the request's last byte to the answer's first.
 """
@@ -22,12 +25,14 @@ import asyncio
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
 from typing import TextIO
 from urllib.parse import parse_qs, urlsplit
 
+EAT = "eaten = []\nwhile True: eaten.append(bytearray(2**20))"
 CUT = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf of it"
 
 
@@ -35,6 +40,7 @@ class Server:
     def __init__(self, log: TextIO | None, seed: int) -> None:
         self._log = log
         self._random = random.Random(seed)
+        self._fed = False  # whether a child has eaten
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -77,6 +83,20 @@ class Server:
         elif word == "die":
             print("dying as asked", flush=True)
             os._exit(7)
+        else:
+            self._work(word, value)
+
+    def _work(self, word: str, value: str) -> None:
+        """What holds up everybody."""
+        if word == "burn":
+            until = time.process_time() + float(value) / 1000
+            while time.process_time() < until:
+                pass
+        elif word == "eat":
+            exec(EAT)
+        elif word == "child" and not self._fed:
+            self._fed = True
+            subprocess.run([sys.executable, "-c", EAT], check=False)
 
 
 def _length(head: bytes) -> int:

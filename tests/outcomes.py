@@ -6,73 +6,20 @@
 from __future__ import annotations
 
 import sys
-import textwrap
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+
+from outcome_case import MEANING, Case, asking, users
+from outcomes_docker import IN_DOCKER
+from outcomes_machine import MACHINE, PORTS
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "outcomes.md"
-
-Outcome = Literal["error", "failed", "inconclusive", "counted", "nothing"]
-MEANING: dict[Outcome, str] = {
-    "error": "an error: there is no result to judge",
-    "failed": "a failed test: it is not the load that was asked for",
-    "inconclusive": "`inconclusive`: the numbers may not be the service's",
-    "counted": "failed requests, which thresholds judge",
-    "nothing": "nothing: the load is what was asked for",
-}
-
-
-@dataclass(frozen=True)
-class Case:
-    """Something that goes wrong, and what comes of it."""
-
-    name: str
-    what: str
-    outcome: Outcome
-    said: str  # a line of the output; * for what differs
-    users: str = ""  # of a module that has a `Shopper`; the last class is the one that the load is of
-    stage: str = 'Stage("rush", users=4, duration="700ms")'
-    more: str = ""  # arguments of the load
-
-    @property
-    def user(self) -> str:
-        """The class that the load is of."""
-        names = [line.split()[1].partition("(")[0] for line in self.users.splitlines() if line.startswith("class ")]
-        return names[-1] if names else "Shopper"
-
-    @property
-    def shown(self) -> str:
-        """What is said, as people write it who leave something out."""
-        return self.said.replace("{name}  ", "").replace("the load runs as asked  ", "").strip("* ").replace("*", "…")
-
-    def is_said_in(self, text: str) -> bool:
-        """Whether a line of the output says it."""
-        said = f"*{self.said.format(name=self.name)}*"
-        return any(fnmatchcase(line, said) for line in text.splitlines())
-
-
-def _users(text: str) -> str:
-    return textwrap.dedent(text).strip() + "\n"
-
-
-def asking(path: str) -> str:
-    """Users that mostly ask for this."""
-    return _users(f"""
-        class Asking(Shopper):
-            @task(9)
-            def ask(self): self.client.get("/{path}", name="ask")
-    """)
-
-
 USER_CODE = (
     Case(
         "raises",
         "a task raises",
         "failed",
         "user code raised KeyError: 'id' (* times)",
-        _users("""
+        users("""
             class Raising(Shopper):
                 @task(9)
                 def wrong(self): raise KeyError("id")
@@ -83,7 +30,7 @@ USER_CODE = (
         "`on_start` raises, for every user",
         "error",
         "no request was answered in the whole load of *; user code raised RuntimeError: no login (4 times).*",
-        _users("""
+        users("""
             class Refused(Shopper):
                 def on_start(self): raise RuntimeError("no login")
         """),
@@ -93,7 +40,7 @@ USER_CODE = (
         "a user can't be made",
         "error",
         "ValueError: no account",
-        _users("""
+        users("""
             class Unmade(Shopper):
                 def __init__(self, environment): raise ValueError("no account")
         """),
@@ -103,7 +50,7 @@ USER_CODE = (
         "the module raises when the generator imports it",
         "error",
         "ImportError: there is no such data here",
-        _users("""
+        users("""
             import gevent.monkey
             if gevent.monkey.is_module_patched("socket"): raise ImportError("there is no such data here")
             class Unimported(Shopper): pass
@@ -114,7 +61,7 @@ USER_CODE = (
         "a task calls `sys.exit`",
         "error",
         "SystemExit: 3",
-        _users("""
+        users("""
             import sys
             class Exiting(Shopper):
                 @task(9)
@@ -126,7 +73,7 @@ USER_CODE = (
         "a task ends the process",
         "error",
         "the load generator (pid *) exited with status 9 before the load ended; there is no result to judge",
-        _users("""
+        users("""
             import os
             class Dying(Shopper):
                 @task(9)
@@ -138,7 +85,7 @@ USER_CODE = (
         "the process is killed, by the machine for want of memory or by a person",
         "error",
         "the load generator (pid *) was killed by SIGKILL before the load ended; there is no result to judge",
-        _users("""
+        users("""
             import os, signal
             class Killed(Shopper):
                 @task(9)
@@ -150,7 +97,7 @@ USER_CODE = (
         "a task stops the load",
         "failed",
         "the users' code stopped the load before its stages were over",
-        _users("""
+        users("""
             class Quitting(Shopper):
                 @task
                 def quit(self):
@@ -162,7 +109,7 @@ USER_CODE = (
         "a listener sets Locust's exit code",
         "failed",
         "user code set process_exit_code to 3",
-        _users("""
+        users("""
             from locust import events
             @events.quitting.add_listener
             def end(environment, **_): environment.process_exit_code = 3
@@ -174,7 +121,7 @@ USER_CODE = (
         "a listener of `test_start` raises",
         "failed",
         "{name}  the load runs as asked  a listener or greenlet of the user's code raised; what it printed has *",
-        _users("""
+        users("""
             from locust import events
             @events.test_start.add_listener
             def prepare(**_): raise RuntimeError("test data could not be prepared")
@@ -186,7 +133,7 @@ USER_CODE = (
         "a listener of requests raises",
         "failed",
         "{name}  the load runs as asked  a listener or greenlet of the user's code raised; what it printed has *",
-        _users("""
+        users("""
             from locust import events
             @events.request.add_listener
             def look(**_): raise RuntimeError("this can't be looked at")
@@ -198,7 +145,7 @@ USER_CODE = (
         "a task computes, and holds up all users",
         "inconclusive",
         "stage 'rush': the generator was the bottleneck: *",
-        _users("""
+        users("""
             import time
             class Blocking(Shopper):
                 @task(9)
@@ -213,7 +160,7 @@ USER_CODE = (
         "users end by themselves",
         "inconclusive",
         "stage 'rush': none of 20 users ran for more than a moment*",
-        _users("""
+        users("""
             class Ending(Shopper):
                 @task(9)
                 def leave(self): self.stop()
@@ -225,7 +172,7 @@ USER_CODE = (
         "users print, and write to what was the standard output",
         "nothing",
         "ok  {name}  p50 < 10s*",
-        _users("""
+        users("""
             import os, sys
             class Printing(Shopper):
                 @task(9)
@@ -239,7 +186,7 @@ USER_CODE = (
         "users start threads, which never end",
         "nothing",
         "ok  {name}  p50 < 10s*",
-        _users("""
+        users("""
             import gevent.monkey
             start_new_thread = gevent.monkey.get_original("_thread", "start_new_thread")
             sleep = gevent.monkey.get_original("time", "sleep")
@@ -254,7 +201,7 @@ USER_CODE = (
         "users change gevent's hub",
         "nothing",
         "ok  {name}  p50 < 10s*",
-        _users("""
+        users("""
             import gevent
             class Changing(Shopper):
                 def on_start(self):
@@ -268,7 +215,7 @@ USER_CODE = (
         "users close files that are not theirs",
         "error",
         "the load generator (pid *) * before the load ended; there is no result to judge",
-        _users("""
+        users("""
             import os
             class Closing(Shopper):
                 @task(9)
@@ -280,7 +227,7 @@ USER_CODE = (
         "the users' host has no address",
         "counted",
         "* failed: GET search: gaierror(*",
-        _users("""
+        users("""
             class Lost(Shopper):
                 host = "http://nowhere.invalid"
         """),
@@ -326,52 +273,12 @@ SERVICE = (
     ),
 )
 
-
-MACHINE = (
-    Case(
-        "suspended",
-        "the generator's process is stopped for two seconds of four",
-        "inconclusive",
-        "stage 'rush': the generator was the bottleneck: held up in *",
-        _users("""
-            import os, subprocess
-            pause = f"sleep 1; kill -STOP {os.getpid()}; sleep 2; kill -CONT {os.getpid()}"
-            class Suspended(Shopper):
-                begun = False
-                def on_start(self):
-                    if not Suspended.begun: subprocess.Popen(["sh", "-c", pause])
-                    Suspended.begun = True
-        """),
-        stage='Stage("rush", users=4, duration="4s", spawn_rate=20)',
-    ),
-    Case(
-        "clock",
-        "the generator's clock is set by an hour",
-        "nothing",
-        "ok  {name}  p50 < 10s*",
-        _users("""
-            import time
-            real = time.time
-            class Late(Shopper):
-                @task
-                def set(self): time.time = lambda: real() + 3600
-        """),
-    ),
-    Case(
-        "open_files",
-        "a process may have fewer files open than there are users",
-        "error",
-        "400 users need up to 450 open files, and a process may have 200 here. Raise the limit (*",
-        _users("""
-            import resource
-            import gevent.monkey
-            if gevent.monkey.is_module_patched("socket"): resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
-            class Crowd(Shopper): pass
-        """),
-        stage='Stage("rush", users=400, duration="1s")',
-    ),
-)
-
+TABLES = {
+    "The users' code": USER_CODE,
+    "The service": SERVICE,
+    "The service, in Docker": IN_DOCKER,
+    "The machine": (*MACHINE, *PORTS),
+}
 _HEAD = """# What a load comes to when something goes wrong
 
 Each line is a test, which runs it."""
@@ -380,7 +287,7 @@ Each line is a test, which runs it."""
 def document() -> str:
     """The table, as Markdown."""
     parts = [_HEAD]
-    for title, cases in (("The users' code", USER_CODE), ("The service", SERVICE), ("The machine", MACHINE)):
+    for title, cases in TABLES.items():
         head = ("| what happens | it comes to | and it is said |", "| --- | --- | --- |")
         rows = (f"| {case.what} | {MEANING[case.outcome]} | `{case.shown}` |" for case in cases)
         parts += [f"## {title}", "\n".join([*head, *rows])]

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import re
+import socket
+import struct
 
 import pytest
-from outcomes import DOCUMENT, MACHINE, SERVICE, USER_CODE, Case, document
+from outcome_case import Case, module_of, outcome
+from outcomes import DOCUMENT, SERVICE, USER_CODE, document
+from outcomes_machine import IP_LOCAL_PORT_RANGE, MACHINE, PORTS
 from projects import Project
 
 
-def module_of(case: Case) -> str:
-    return (
-        f"{case.users}\n"
-        f"{case.name} = load({case.user}, {case.stage}, abort=None, {case.more})\n"
-        '@pytest.mark.loadperf("p50 < 10s", "failure_rate < 1%")\n'
-        f"def test_it({case.name}): pass\n"
-    )
+def _has_port_range() -> bool:
+    with socket.socket() as one:
+        try:
+            one.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("HH", 60_980, 60_983))
+        except OSError:
+            return False
+    return True
 
 
-def outcome(text: str, case: Case) -> str:
-    """What the run says that became of a case's test."""
-    (word,) = set(re.findall(rf"^(PASSED|FAILED|ERROR) test_{case.name}\.py::test_it", text, re.MULTILINE))
-    if word == "ERROR":
-        return "error"
-    verdicts = re.findall(rf"^  (\S+) +{case.name} +(the load runs|failure_rate|p50)", text, re.MULTILINE)
-    if word == "FAILED":
-        return "failed" if ("BROKEN", "the load runs") in verdicts else "counted"
-    return "inconclusive" if ("inconclusive", "p50") in verdicts else "nothing"
+NEW_LINUX = pytest.mark.skipif(not _has_port_range(), reason="sockets have a range of ports in Linux since 6.3")
 
 
-@pytest.mark.parametrize("cases", [USER_CODE, SERVICE, MACHINE], ids=["user_code", "service", "machine"])
+@pytest.mark.parametrize(
+    "cases",
+    [
+        pytest.param(USER_CODE, id="user_code"),
+        pytest.param(SERVICE, id="service"),
+        pytest.param(MACHINE, id="machine"),
+        pytest.param(PORTS, id="ports", marks=NEW_LINUX),
+    ],
+)
 def test_what_goes_wrong_comes_to_what_the_table_says(project: Project, cases: tuple[Case, ...]) -> None:
     for case in cases:
         project.module(f"test_{case.name}", module_of(case))
