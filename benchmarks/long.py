@@ -64,13 +64,14 @@ def generate(seconds: int, pipe: int) -> None:
             )
         recorder.see_users(100)
         send(pipe, Second(float(second), 100, recorder.flush()))
+    sys.stdin.read()  # until it has been looked at
 
 
 def measure(seconds: int) -> dict[str, Any]:
     """Both processes' memory over the load, and the size of its record."""
     reading, writing = os.pipe()
     code = f"from benchmarks.long import generate; generate({seconds}, {writing})"
-    generator = subprocess.Popen([sys.executable, "-c", code], pass_fds=[writing])
+    generator = subprocess.Popen([sys.executable, "-c", code], pass_fds=[writing], stdin=subprocess.PIPE)
     os.close(writing)
     began, here, there = time.monotonic(), psutil.Process(), psutil.Process(generator.pid)
     reader, collector = Reader(reading), Collector()
@@ -84,7 +85,7 @@ def measure(seconds: int) -> dict[str, Any]:
             keeps, generates = (process.memory_info().rss / 1e6 for process in (here, there))
             memory[second] = {"keeps": keeps, "generates": generates}
             print(f"{second // 60:3} min  {keeps:5.0f} MB keeping  {generates:5.0f} MB generating", flush=True)
-    generator.wait()
+    generator.communicate()
     os.close(reading)
     speed = seconds / (time.monotonic() - began)
     stage = StageRecord(Stage("hour", users=100, duration=f"{seconds}s"), 0.0, collector.stage(0, seconds))

@@ -88,7 +88,10 @@ def _when(replicas: _Lines, at: float, worst: Moment, trials: int) -> str:
     since, until = _clock(min(times)), _clock(max(times))
     span = f"at {since}" if since == until else f"from {since} to {until}"
     of = f"trial {worst.trial + 1}" if trials > 1 else "the load"
-    return f"{span} UTC; at {_clock(at)}, second {worst.second} of {of}, {worst.seen}"
+    seconds = f"second {worst.second}"
+    if worst.seconds > 1:
+        seconds = f"seconds {worst.second} to {worst.second + worst.seconds - 1}"
+    return f"{span} UTC; at {_clock(at)}, {seconds} of {of}, {worst.seen}"
 
 
 def _clock(at: float) -> str:

@@ -135,7 +135,7 @@ class LoadResult(StageResult):
         return provision(self.capacity, self.record, target, utilisation=utilisation, peak=peak)
 
     def frame(self) -> pandas.DataFrame:
-        """Every second of every endpoint, as a pandas DataFrame."""
+        """Every second of every endpoint, as a pandas DataFrame; older ones of a long stage are put together."""
         from pytest_loadperf.history.frame import seconds
 
         return seconds(self.record)

@@ -499,6 +499,10 @@ def test_most(most): pass
     result = four_at_a_time.run("--loadperf-no-save")
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines([r"  inconclusive +most  capacity\.users > 5 +3 .*at least: most=3 was reached.*"])
+    assert len([line for line in result.outlines if line.startswith("loadperf: most: 3 users held")]) == 2
+    rough = four_at_a_time.run("--loadperf-scale", "0.5")
+    rough.assert_outcomes(passed=1)
+    assert len([line for line in rough.outlines if line.startswith("loadperf: most: 3 users held")]) == 1
 
 
 def test_what_can_not_be_meant_is_a_usage_error(project: Project) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import records
 
@@ -38,11 +40,11 @@ def test_ten_minutes_are_kept_by_the_second() -> None:
     assert collected(*windows).windows() == tuple(windows)
 
 
-@pytest.mark.parametrize(("lasts", "longest"), [(601, 2), (1_000, 2), (3_600, 8), (20_000, 64)])
+@pytest.mark.parametrize(("lasts", "longest"), [(601, 2), (1_000, 2), (3_600, 8), (60_000, 128)])
 def test_of_longer_stages_all_but_the_newest_part_is_put_together(lasts: int, longest: int) -> None:
     windows = told(range(lasts), 0)
     kept = collected(*windows).windows()
-    assert len(kept) <= 721 * len(NAMES)
+    assert len(kept) <= (600 + 120 + longest) * len(NAMES)
     assert kept[0].seconds == longest
     assert [each.seconds for each in kept[-120 * len(NAMES) :]] == [1] * 120 * len(NAMES)
     for name in NAMES:
@@ -77,6 +79,27 @@ def test_an_answer_that_comes_very_late_is_counted_where_its_request_was_sent() 
     assert (stretch.seconds, stretch.requests, stretch.max_ms) == (2, 5, 900_000.0)
 
 
-def test_the_newest_seconds_are_there_for_rules_however_long_the_load() -> None:
-    collector = collected(*told(range(5_000), 0))
-    assert [each.second for each in collector.since(4_990)] == [second for second in range(4_990, 5_000) for _ in NAMES]
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_told_twice_where_seconds_are_silent_and_answers_late(seed: int) -> None:
+    chance = random.Random(seed)
+    windows = [window(second) for second in range(4_000) if chance.random() > 0.1]
+    for each in chance.sample(windows, 400):
+        windows.insert(windows.index(each) + chance.randrange(130), each)  # a part of it comes later
+    kept = collected(*windows).windows()
+    ends = [each.second + each.seconds for each in kept]
+    assert all(end <= following.second for end, following in zip(ends, kept[1:], strict=False))
+    assert sum(each.requests for each in kept) == sum(each.requests for each in windows)
+
+
+def test_what_is_told_before_it_is_due_changes_nothing() -> None:
+    first, *others = told(range(5, 1_000), 0)
+    assert collected(*others[:3], first, *others[3:]).windows() == collected(first, *others).windows()
+
+
+@pytest.mark.parametrize("lasts", [10, 300])
+def test_the_seconds_that_a_rule_asks_for_are_there_however_long_the_load(lasts: int) -> None:
+    collector = Collector()
+    for second in range(20_000):
+        collector.add([window(second, 5.0)])
+        asked = collector.since(second + 1 - lasts) if second >= lasts else []
+    assert [each.second for each in asked] == [*range(20_000 - lasts, 20_000)]

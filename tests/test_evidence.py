@@ -64,6 +64,15 @@ def test_of_pairs_it_is_a_second_of_the_last_whose_service_is_still_there() -> N
     assert worst_moment(beside, records.verdict("max < 1ms")) == Moment(1, 2, "max was 60 ms")
 
 
+def test_a_second_in_which_more_failed_is_worse_than_a_stretch_in_which_more_did_in_all() -> None:
+    long = replace(at(0, *[10.0] * 8, failed=8), seconds=8)
+    found = worst_moment(records.load("a", trial(long, at(8, 10.0, 10.0, failed=2))), records.verdict("failures < 1"))
+    assert found == Moment(0, 8, "2 of 2 requests failed")
+    assert worst_moment(records.load("a", trial(long)), records.verdict("failures < 1")) == Moment(
+        0, 0, "8 of 8 requests failed", seconds=8
+    )
+
+
 def test_what_fits_around_a_moment_begins_a_little_before_it() -> None:
     lines = [LogLine(float(second), f"line {second}") for second in range(10)]
 
@@ -120,11 +129,11 @@ def test_of_a_service_that_fell_silent_all_that_it_wrote_before_is_shown() -> No
         service.look()
         began = time.time()
         told(f"{service.url}/before")
-        load = records.load("rush_hour", trial(at(3, 50.0), began=began))
+        load = records.load("rush_hour", trial(replace(at(3, 50.0), seconds=4), began=began))
         log = log_around(records.verdict("p95 < 1ms"), load, service, [])
     assert log is not None
     assert "GET /before" in log.text
-    assert "second 3 of the load" in log.when
+    assert "seconds 3 to 6 of the load" in log.when
 
 
 def test_where_nothing_was_written_meanwhile_the_end_of_the_log_is_shown() -> None:

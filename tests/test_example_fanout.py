@@ -311,7 +311,15 @@ def test_a_load_that_gets_errors_alone_is_red_and_says_what_they_were(
     port = free_port()
     command = ["-m", "uvicorn", "--factory", "fanout:create_app", f"--port={port}", "--no-access-log"]
     with running(command, port, FOLDER, UPSTREAMS=upstreams["gone"]):
-        run = [sys.executable, "-m", "pytest", "--loadperf", f"--loadperf-url=http://127.0.0.1:{port}", *size, "fanout"]
+        run = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--loadperf",
+            f"--loadperf-url=http://127.0.0.1:{port}",
+            *size,
+            "fanout/test_fanout_perf.py",
+        ]
         done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     reason = f"all upstreams failed: {upstreams['gone'].removeprefix('http://')}: All connection attempts failed"
     assert done.returncode == 1

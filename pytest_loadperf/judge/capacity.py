@@ -34,7 +34,7 @@ EXACT = Precision(near=1.06, tries=2)
 ROUGH = Precision(near=1.5, tries=1)  # of a run that judges nothing
 
 
-def next_size(tried: Sequence[Try], start: int, most: int | None, precision: Precision = EXACT) -> int | None:
+def next_size(tried: Sequence[Try], start: int, most: int | None, precision: Precision) -> int | None:
     """The load to try next, by those that were tried; None where the highest that holds is known.
 
     Doubled until one breaks (or halved until one holds), then halfway between the two, at last both once more. Where

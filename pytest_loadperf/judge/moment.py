@@ -20,11 +20,12 @@ _USUAL = Metric("p95")  # of a threshold that is about no latency, such as one o
 
 @dataclass(frozen=True)
 class Moment:
-    """One second of one trial."""
+    """One second of one trial; of a long one, so many seconds."""
 
     trial: int  # its place
     second: int  # since the load began
     seen: str  # '37 of 120 requests failed'
+    seconds: int = 1
 
 
 def worst_moment(load: LoadRecord, verdict: Verdict) -> Moment | None:
@@ -42,15 +43,16 @@ def worst_moment(load: LoadRecord, verdict: Verdict) -> Moment | None:
     }
     if not found:
         return None
+    lasts = {at: max(window.seconds for window in windows) for at, windows in found.items()}
     failures = {at: sum(window.failures for window in windows) for at, windows in found.items()}
-    worst = max(failures, key=lambda at: failures[at])
+    worst = max(failures, key=lambda at: failures[at] / lasts[at])
     if metric.tail is None and failures[worst]:
         requests = sum(window.requests for window in found[worst])
-        return Moment(*worst, f"{failures[worst]:,} of {requests:,} requests failed")
+        return Moment(*worst, f"{failures[worst]:,} of {requests:,} requests failed", lasts[worst])
     latency = metric if metric.tail is not None else _USUAL
     values = {at: _latency_ms(windows, latency) for at, windows in found.items()}
     worst = max(values, key=lambda at: values[at])
-    return Moment(*worst, f"{latency.name} was {show_ms(values[worst])}")
+    return Moment(*worst, f"{latency.name} was {show_ms(values[worst])}", lasts[worst])
 
 
 def _metric(verdict: Verdict) -> Metric:

@@ -15,8 +15,8 @@ from pytest_loadperf.measure.histogram import Histogram
 from pytest_loadperf.measure.summary import summarise, with_effects
 from pytest_loadperf.model import Summary, Window
 
-_MOST = 600  # stretches of a stage, beyond which they become twice as long
-_FRESH_S = 120  # the newest part of a stage, which rules for ending a load ask for
+_KEPT_S = 600  # a stage of no more is kept by the second; a stretch is never longer than the stage over this
+_FRESH_S = 120  # the newest part of a stage, of which nothing is put together
 
 _Key = tuple[str, str]  # method and endpoint
 
@@ -27,6 +27,7 @@ class Collector:
     def __init__(self) -> None:
         self._stages: defaultdict[int, _Stage] = defaultdict(_Stage)
         self._requests: Counter[int] = Counter()  # by stage
+        self._fresh_s = _FRESH_S
 
     def add(self, windows: Iterable[Window]) -> None:
         """Take in what the generator told."""
@@ -34,7 +35,7 @@ class Collector:
             self._stages[window.stage].add(window)
             self._requests[window.stage] += window.requests
         for stage in self._stages.values():
-            stage.age()
+            stage.age(self._fresh_s)
 
     def windows(self) -> tuple[Window, ...]:
         """All of them, in order of time."""
@@ -50,60 +51,72 @@ class Collector:
         """How many of a stage have been told so far."""
         return self._requests[stage]
 
-    def since(self, second: int) -> Iterator[Window]:
+    def since(self, second: int) -> list[Window]:
         """The windows of this second and later ones: asked for each second, so that a long load must not cost more."""
-        return (window for stage in self._stages.values() for window in stage.since(second))
+        newest = max((stage.newest for stage in self._stages.values()), default=second)
+        self._fresh_s = max(self._fresh_s, newest - second + 1)  # a rule that looks further back will do so again
+        return [window for stage in self._stages.values() for window in stage.since(second)]
 
 
 class _Stage:
     """The windows of one stage: by the second in which they begin, and by endpoint."""
 
     def __init__(self) -> None:
+        self.newest = -1
         self._begins: defaultdict[int, dict[_Key, Window]] = defaultdict(dict)
-        self._first = self._newest = -1  # seconds
         self._length = 1  # of a stretch
-        self._fresh = 0  # the first second that is in none
+        self._first = self._fresh = 0  # when the first stretch begins, and the last one ends
 
     def add(self, window: Window) -> None:
         """Put it with what its second, or its stretch, has."""
-        if not self._begins:
-            self._first = window.second
-        self._newest = max(self._newest, window.second)
-        begin = self._begin(window.second) if window.second < self._fresh else window.second
-        self._put(begin, [window], self._length if begin < self._fresh else 1)
+        self.newest = max(self.newest, window.second)
+        if window.second < self._fresh:
+            self._put(self._stretch(window.second), [window], self._length)
+        else:
+            self._put(window.second, [window], 1)
 
     def windows(self) -> Iterator[Window]:
+        """All of them."""
         return (window for begun in self._begins.values() for window in begun.values())
 
     def since(self, second: int) -> Iterator[Window]:
-        return (window for at in range(second, self._newest + 1) for window in self._begins.get(at, {}).values())
+        """Those that begin then, and later."""
+        return (window for at in range(second, self.newest + 1) for window in self._begins.get(at, {}).values())
 
-    def age(self) -> None:
+    def age(self, fresh_s: int) -> None:
         """Put together what is not fresh any more."""
-        if len(self._begins) > _MOST:
+        if self._length == 1:
+            if not self._begins or self.newest - min(self._begins) < _KEPT_S:
+                return
+            self._length = 2
+            self._first = self._fresh = min(self._begins)
+        elif self._is_long() and (self._fresh - self._first) % (2 * self._length) == 0:
             self._length *= 2
-            self._fresh = 0
-        fresh = self._begin(self._newest - _FRESH_S)
-        if self._length == 1 or fresh <= self._fresh:
-            return
-        old = sorted(begin for begin in self._begins if self._fresh <= begin < fresh)
-        for stretch, begins in groupby(old, key=self._begin):
-            together = [window for begin in begins for window in self._begins.pop(begin).values()]
-            self._put(stretch, together, self._length)
-        self._fresh = fresh
+            self._join(self._first, self._fresh)
+        if (fresh := self._stretch(self.newest - fresh_s)) > self._fresh:
+            self._join(self._fresh, fresh)
+            self._fresh = fresh
 
-    def _begin(self, second: int) -> int:
-        """Of the stretch that it belongs to."""
+    def _is_long(self) -> bool:
+        return self.newest - self._first >= _KEPT_S * self._length
+
+    def _join(self, since: int, until: int) -> None:
+        begins = sorted(begin for begin in self._begins if since <= begin < until)
+        for stretch, parts in groupby(begins, key=self._stretch):
+            self._put(stretch, [window for begin in parts for window in self._begins.pop(begin).values()], self._length)
+
+    def _stretch(self, second: int) -> int:
+        """When the one begins that it belongs to."""
         return self._first + max(0, second - self._first) // self._length * self._length
 
-    def _put(self, begin: int, windows: Iterable[Window], length: int) -> None:
+    def _put(self, begin: int, windows: Iterable[Window], seconds: int) -> None:
         there = self._begins[begin]
         found: defaultdict[_Key, list[Window]] = defaultdict(list)
         for window in windows:
             found[window.method, window.endpoint].append(window)
         for key, parts in found.items():
             known = [there[key]] if key in there else []
-            there[key] = _together([*known, *parts], begin, length)
+            there[key] = _together([*known, *parts], begin, seconds)
 
 
 def _together(parts: Sequence[Window], begin: int, seconds: int) -> Window:

@@ -10,7 +10,7 @@ from pytest_loadperf.errors import UsageFault
 from pytest_loadperf.judge.limits import Quantity
 from pytest_loadperf.judge.metrics import Metric
 from pytest_loadperf.judge.thresholds import Threshold
-from pytest_loadperf.quantity import show_ms, show_per_second, show_percent, show_rate_percent
+from pytest_loadperf.quantity import show_ms, show_number, show_per_second, show_percent, show_rate_percent
 from pytest_loadperf.records import By, Capacity, Step, size_in_words
 from pytest_loadperf.report.charts import Chart, swatch
 from pytest_loadperf.report.figures import Figure
@@ -137,7 +137,7 @@ class Found:
 
 
 def _middle_ones(steps: Sequence[Step]) -> Iterator[Step]:
-    """Of the steps of each size the one with the middle latency."""
+    """Of the steps of each size the one with the middle latency, of two the slower."""
     for _, tries in groupby(steps, key=lambda step: step.size):
         ordered = sorted(tries, key=lambda step: step.p95_ms)
         yield ordered[len(ordered) // 2]
@@ -169,7 +169,7 @@ _USED = _Measure(
 )
 _BY_THROUGHPUT = _Axis("throughput", lambda step: step.rps, show_per_second, _rising)
 _BY_LOAD: dict[By, _Axis] = {
-    "users": _Axis("users", lambda step: step.size, lambda users: f"{users:,.0f}", _middle_ones),
+    "users": _Axis("users", lambda step: step.size, show_number, _middle_ones),
     "rate": _Axis("rate asked for", lambda step: step.size, show_per_second, _middle_ones),
 }
 

@@ -55,7 +55,7 @@ def stretches(trial: Trial) -> list[Stretch]:
 
 
 def seconds_of(trial: Trial) -> list[Second]:
-    """Every second of the load, also those in which nothing was sent."""
+    """Every second of the load, also those in which nothing was sent; what was put together is spread evenly."""
     begins: defaultdict[int, list[Window]] = defaultdict(list)
     for window in trial.windows:
         if window.stage >= 0:
