@@ -15,7 +15,7 @@ from pytest_loadperf.quantity import duration_s
 from pytest_loadperf.records import By, size_in_words
 
 RAMP = "ramp"
-_RAMP_S = 3.0  # before each step is measured: its users come in the first half, and their first requests are over then
+_RAMP_S = 3.0  # at most, before each step is measured: its users come in the first half, and are at work then
 _LEAST_S = 1.0
 
 
@@ -52,13 +52,14 @@ class Search:
 
     def stages(self, size: int, longer: float, scale: float) -> tuple[Stage, ...]:
         """A step: the ramp, and what is measured, so many times as long as usual."""
-        lasts = f"{max(_LEAST_S, self.step_s * scale) * longer:g}s"
+        usual_s = max(_LEAST_S, self.step_s * scale)
+        lasts, ramp_s = f"{usual_s * longer:g}s", min(_RAMP_S, usual_s)
         name = size_in_words(self.by, size)
         if self.by == "rate":
-            before = Stage(RAMP, rate=f"{size}/s", duration=f"{_RAMP_S:g}s", measured=False)
+            before = Stage(RAMP, rate=f"{size}/s", duration=f"{ramp_s:g}s", measured=False)
             return before, Stage(name, rate=f"{size}/s", duration=lasts)
-        speed = max(1.0, size / (_RAMP_S / 2))
-        before = Stage(RAMP, users=size, spawn_rate=speed, duration=f"{_RAMP_S:g}s", measured=False)
+        speed = max(1.0, size / (ramp_s / 2))
+        before = Stage(RAMP, users=size, spawn_rate=speed, duration=f"{ramp_s:g}s", measured=False)
         return before, Stage(name, users=size, duration=lasts)
 
 

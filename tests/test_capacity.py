@@ -141,9 +141,10 @@ class TestAsked:
 
     def test_steps_have_a_ramp_that_is_not_measured(self) -> None:
         ramp, measured = Search.ask("p95 < 1s", "users", 1, None, "10s").stages(30, 2, 1.0)
-        assert (ramp.users, ramp.spawn_rate, ramp.measured) == (30, 20.0, False)
+        assert (ramp.users, ramp.spawn_rate, ramp.duration, ramp.measured) == (30, 20.0, "3s", False)
         assert (measured.name, measured.users, measured.duration) == ("30 users", 30, "20s")
         ramp, measured = Search.ask("p95 < 1s", "rate", 1, None, "10s").stages(30, 1, 0.01)
+        assert ramp.duration == "1s"
         assert (ramp.rate, measured.name, measured.rate, measured.duration) == ("30/s", "30/s", "30/s", "1s")
 
 
@@ -441,7 +442,9 @@ def test_most(most):
     assert load.capacity is not None
     assert load.capacity.size == 4
     assert [stage.stage.name for stage in load.trials[0].stages] == ["ramp", "4 users"]
-    result.stdout.re_match_lines([r"  no_baseline +most  capacity\.rps > baseline - 30% .*no earlier run of this load.*"])
+    result.stdout.re_match_lines(
+        [r"  no_baseline +most  capacity\.rps > baseline - 30% .*no earlier run of this load.*"]
+    )
     (told,) = json.loads((four_at_a_time.path / "run.json").read_text())["loads"]
     assert (told["capacity"]["by"], told["capacity"]["size"]) == ("users", 4)
     page = (four_at_a_time.path / ".loadperf/report.html").read_text()

@@ -21,6 +21,8 @@ from benchmarks.kills_place import FILES, Place
 from pytest_loadperf.history.store import open_store
 from pytest_loadperf.quantity import moment
 
+pytestmark = pytest.mark.docker
+
 ASKER, _, _ = FILES["test_it.py"].partition("rush = ")
 
 
