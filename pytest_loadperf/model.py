@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pytest_loadperf.measure import interval
@@ -255,6 +255,10 @@ class StageRecord:
     users: int = 0  # the most that ran at once
     generator: SelfCheck = field(default_factory=SelfCheck)
     arrivals: ArrivalRecord | None = None  # of an open-model stage
+
+    def __post_init__(self) -> None:
+        if self.stage.name is None:  # in a record that someone wrote by hand: all that is run is given one
+            object.__setattr__(self, "stage", replace(self.stage, name=""))
 
 
 @dataclass(frozen=True)

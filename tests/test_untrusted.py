@@ -29,6 +29,7 @@ from pytest_loadperf.judge.thresholds import parse
 from pytest_loadperf.loadspec import AbortRule
 from pytest_loadperf.plan import Stage
 from pytest_loadperf.quantity import duration_s, size_bytes
+from pytest_loadperf.records import RunRecord
 from pytest_loadperf.redact import redact
 from pytest_loadperf.report import html, locust_csv, markdown
 from pytest_loadperf.report.terminal import summary_lines
@@ -150,6 +151,10 @@ def test_a_record_that_is_odd_but_can_be_read_spoils_no_report(data: st.DataObje
         odd = decode(json.dumps(plain).encode(), "a.json")
     except HistoryError:
         return
+    reported(odd)
+
+
+def reported(odd: RunRecord) -> None:
     newest = run(1, [load("rush_hour", trial(seed=2))])
     for each in (odd, newest):
         html.render(each, [odd, newest])
@@ -162,6 +167,24 @@ def test_a_record_that_is_odd_but_can_be_read_spoils_no_report(data: st.DataObje
 def test_a_run_that_took_no_time_that_can_be_told_has_a_report(seconds: float) -> None:
     odd = replace(run(0), duration_s=seconds)
     assert "took an unknown time" in html.render(odd, [odd])
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("stage", "name"), None),
+        (("began_s",), 1e999),
+        (("summary", "requests"), -55),
+        (("summary", "endpoints", "GET /", "requests"), -55),
+    ],
+)
+def test_oddities_that_spoiled_a_report_once(place: tuple[str, ...], value: object) -> None:
+    plain = json.loads(RECORD)
+    at = plain["loads"][0]["trials"][0]["stages"][1]
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = value
+    reported(decode(json.dumps(plain).encode(), "a.json"))
 
 
 @many

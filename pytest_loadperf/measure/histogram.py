@@ -129,7 +129,7 @@ class Histogram:
         seen = list(accumulate(map(self.counts.__getitem__, buckets)))
         found, place = [], 0
         for percent in percents if seen else ():
-            rank = max(1, math.ceil(seen[-1] * percent / 100 - 1e-9))
+            rank = min(max(1, math.ceil(seen[-1] * percent / 100 - 1e-9)), seen[-1])
             while seen[place] < rank:
                 place += 1
             found.append(buckets[place])

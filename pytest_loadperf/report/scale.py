@@ -64,7 +64,7 @@ def logarithmic(values: Iterable[float], *, count: int = 6) -> Axis:
 
 def seconds(duration_s: float, *, count: int = 8) -> Axis:
     """A time axis from zero that ends where the time ends, with ticks people count in."""
-    high = duration_s if duration_s > 0 else 1.0
+    high = duration_s if 0 < duration_s < _HUGE else 1.0
     step = next((step for step in _NICE_SECONDS if high / step <= count), math.ceil(high / 86400 / count) * 86400)
     return Axis(0.0, high, tuple(float(tick) for tick in range(0, math.floor(high + 1e-9) + 1, step)))
 
