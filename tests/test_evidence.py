@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 import records
 from owning import asked
-from service_asking import told
+from service_asking import soon, told
 
 from pytest_loadperf.evidence import log_around
 from pytest_loadperf.judge.moment import Moment, worst_moment
@@ -110,8 +110,9 @@ def test_a_log_without_times_is_told_apart_by_its_marks(file: IO[bytes]) -> None
 
 def test_a_log_that_is_longer_than_is_read_is_shown_from_the_second_that_matters() -> None:
     with start(asked("process"), say=print) as service:
-        for _ in range(20):
-            told(f"{service.url}/{'x' * 60_000}")
+        for letter in "xxxxxxxxxxxxxxxxxxxy":
+            told(f"{service.url}/{letter * 60_000}")
+        assert soon(lambda: "y" * 1000 in service.log_tail())  # it writes a line after it has answered
         service.look()
         began = time.time() - 1.0
         told(f"{service.url}/worst")
