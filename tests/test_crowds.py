@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from projects import Project
 
 from pytest_loadperf.history.store import open_store
@@ -50,14 +51,14 @@ def test_variety(variety): pass
 def test_ten_thousand_users_come_and_are_all_there(project: Project) -> None:
     project.module("test_it", CROWD)
     project.run().assert_outcomes(passed=1)
-    (load,) = open_store(".loadperf", project.path).records(lambda text: None)[-1].loads
+    (load,) = open_store(".loadperf", project.path).records(pytest.fail)[-1].loads
     assert load.trials[0].stages[1].users == 10_000
 
 
 def test_of_a_thousand_texts_of_errors_a_hundred_are_told_and_the_rest_are_counted(project: Project) -> None:
     project.module("test_it", VARIETY)
     project.run().assert_outcomes(passed=1)
-    (load,) = open_store(".loadperf", project.path).records(lambda text: None)[-1].loads
+    (load,) = open_store(".loadperf", project.path).records(pytest.fail)[-1].loads
     whole = load.trials[0].stages[0].summary
     assert len(whole.endpoints) == 200
     assert len(whole.errors) == 101

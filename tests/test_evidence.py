@@ -113,8 +113,8 @@ def test_a_log_that_is_longer_than_is_read_is_shown_from_the_second_that_matters
         for letter in "xxxxxxxxxxxxxxxxxxxy":
             told(f"{service.url}/{letter * 60_000}")
         assert soon(lambda: "y" * 1000 in service.log_tail())  # it writes a line after it has answered
-        service.look()
         time.sleep(1 - time.time() % 1)  # what comes now is of one second of the clock
+        service.look()
         began = time.time() - 1.0
         told(f"{service.url}/worst")
         assert soon(lambda: "/worst" in service.log_tail())
