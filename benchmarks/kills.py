@@ -4,7 +4,8 @@ Runs of a small project, whose service is a process, a container, a compose file
 some of them under xdist, are ended at random moments: by Ctrl-C, once and twice, by SIGTERM, and by SIGKILL of pytest,
 of its generator, of what keeps its service and of an xdist worker. Counted is what is there when the run is over
 (processes, containers, networks, folders, worktrees), and what still is after the next run. Nothing may be then; after
-an interrupt, and where only a part was killed, nothing may be at once. Needs a Docker engine; a hundred take a quarter of an hour.
+an interrupt, and where only a part was killed, nothing may be at once. Needs a Docker engine; a hundred take a quarter
+of an hour.
 """
 
 from __future__ import annotations
